@@ -1,0 +1,23 @@
+package attest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+)
+
+// EvidenceDigest is the hex SHA-256 over one line "index pae kind\n" for each
+// entry, in the given order.
+func EvidenceDigest(set []EntryRef) string {
+	h := sha256.New()
+	for _, e := range set {
+		h.Write([]byte(strconv.FormatInt(e.Index, 10) + " " + e.PAE + " " + e.Kind + "\n"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// KeyID is the hex SHA-256 of an SPKI in DER.
+func KeyID(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:])
+}
