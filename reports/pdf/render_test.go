@@ -1,0 +1,26 @@
+package pdf
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"affidavit/attest/pack/pdfsig"
+)
+
+func TestRenderIsDeterministic(t *testing.T) {
+	a := must[[]byte](t)(Render(sampleDocument(t)))
+	b := must[[]byte](t)(Render(sampleDocument(t)))
+	if !bytes.Equal(a, b) {
+		t.Fatal("the same document gave different bytes")
+	}
+	if _, err := pdfsig.Parse(a); err != nil {
+		t.Fatal(err)
+	}
+	if dir := os.Getenv("AFFIDAVIT_KEEP_PDF"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, "sample.pdf"), a, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
