@@ -10,16 +10,26 @@ import (
 	"strconv"
 )
 
-// RowsDigest is the hex SHA-256 of the table's canonical form: one line with the JSON array of column names, then one
-// line per row with the JSON array of its values, each ended by "\n". Missing is null, a number is written as ECMAScript
-// does, text is escaped as encoding/json does without HTML escaping. So the order of rows and columns matters, while
-// quoting, line ends and the spelling of numbers in a file (0.80, 8e-1) do not.
+// RowsDigest is the hex SHA-256 of what WriteCanonical writes.
 func (t *Table) RowsDigest() string {
 	h := sha256.New()
 	w := bufio.NewWriterSize(h, 1<<16)
+	// A hash accepts every byte, so neither call fails.
+	_ = t.WriteCanonical(w)
+	_ = w.Flush()
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// WriteCanonical writes one line with the JSON array of column names, then one line per row with the JSON array of its
+// values, each ended by "\n". Missing is null, a number is written as ECMAScript does, text is escaped as encoding/json
+// does without HTML escaping. So the order of rows and columns matters, while quoting, line ends and the spelling of
+// numbers in a file (0.80, 8e-1) do not.
+func (t *Table) WriteCanonical(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	encode(enc, t.Columns())
+	if err := enc.Encode(t.Columns()); err != nil {
+		return err
+	}
 	row := make([]any, len(t.schema.Fields))
 	for i := range t.rows {
 		for j, f := range t.schema.Fields {
@@ -32,27 +42,24 @@ func (t *Table) RowsDigest() string {
 				row[j] = v
 			}
 		}
-		encode(enc, row)
+		if err := enc.Encode(row); err != nil {
+			return err
+		}
 	}
-	_ = w.Flush() // a hash never fails
-	return hex.EncodeToString(h.Sum(nil))
+	return nil
 }
 
-// encode panics because tables hold finite numbers and text only, and a hash accepts every byte.
-func encode(enc *json.Encoder, v any) {
-	if err := enc.Encode(v); err != nil {
-		panic("dataset: row without a JSON form: " + err.Error())
-	}
-}
-
-// IndicesDigest is the hex SHA-256 of the indices in decimal, each followed by "\n".
-func IndicesDigest(indices []int) string {
-	h := sha256.New()
-	w := bufio.NewWriter(h)
+// IndicesText writes indices in decimal, each followed by "\n": the bytes whose SHA-256 is IndicesDigest.
+func IndicesText(indices []int) []byte {
+	var out []byte
 	for _, i := range indices {
-		_, _ = io.WriteString(w, strconv.Itoa(i))
-		_ = w.WriteByte('\n')
+		out = append(strconv.AppendInt(out, int64(i), 10), '\n')
 	}
-	_ = w.Flush() // a hash never fails
-	return hex.EncodeToString(h.Sum(nil))
+	return out
+}
+
+// IndicesDigest is the hex SHA-256 of IndicesText.
+func IndicesDigest(indices []int) string {
+	sum := sha256.Sum256(IndicesText(indices))
+	return hex.EncodeToString(sum[:])
 }

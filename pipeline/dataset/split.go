@@ -24,7 +24,8 @@ type SplitSpec struct {
 	Stratify string `json:"stratify,omitempty" yaml:"stratify,omitempty"` // categorical column whose mix every part keeps
 }
 
-// SplitPart is one part of a split: zero-based row indices in ascending order and their IndicesDigest.
+// SplitPart is one part of a split: zero-based row indices in ascending order and their IndicesDigest. Its JSON form
+// leaves the indices out; IndicesText is the form in which to keep them.
 type SplitPart struct {
 	Name    string `json:"name"`
 	Rows    int    `json:"rows"`
@@ -78,7 +79,11 @@ func (t *Table) Split(spec SplitSpec) (*Split, error) {
 		slices.Sort(out.Parts[p].Indices)
 		out.Parts[p].Digest = IndicesDigest(out.Parts[p].Indices)
 	}
-	out.Digest = jsonDigest(out)
+	out.Digest = jsonDigest(struct {
+		Spec  SplitSpec   `json:"spec"`
+		Rows  int         `json:"rows"`
+		Parts []SplitPart `json:"parts"`
+	}{out.Spec, out.Rows, out.Parts})
 	return out, nil
 }
 

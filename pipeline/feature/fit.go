@@ -86,6 +86,10 @@ func (d *Definition) Fit(train Table) (*Fitted, error) {
 	if _, err := f.Labels(train); err != nil {
 		return nil, err
 	}
+	// A mapping that does not cover the training rows is found here, not at the first later row.
+	if _, err := f.Transform(train); err != nil {
+		return nil, err
+	}
 	return f, nil
 }
 
