@@ -275,6 +275,10 @@ func TestNewTable(t *testing.T) {
 	if got := read(t, "x,s\n1,no\n2,yes\n"); got.RowsDigest() != table.RowsDigest() {
 		t.Error("a built table differs from the same table read")
 	}
+	zero, err := NewTable(schema, map[string][]float64{"x": {0, math.Copysign(0, -1)}}, map[string][]string{"s": {"no", "yes"}})
+	if err != nil || zero.RowsDigest() != read(t, "x,s\n-0,no\n0,yes\n").RowsDigest() {
+		t.Errorf("negative zero is another value: %v", err)
+	}
 	if y, err := table.Binary("s", "yes"); err != nil || !slices.Equal(y, []float64{0, 1}) {
 		t.Errorf("Binary: %v %v", y, err)
 	}

@@ -108,7 +108,7 @@ func (c *Column) text(v string, out []float64) error {
 func (f *Fitted) Labels(t Table) ([]float64, error) {
 	values, ok := t.Text(f.Label.Column)
 	if !ok {
-		return nil, fmt.Errorf("label: the data has no categorical column %q", f.Label.Column)
+		return nil, fmt.Errorf("label: the data has no categorical column %q; a label of numbers (0/1) needs type categorical in the schema", f.Label.Column)
 	}
 	out := make([]float64, len(values))
 	for i, v := range values {

@@ -301,6 +301,26 @@ func TestBins(t *testing.T) {
 	}
 }
 
+// A value equal to the threshold goes left, in training, in prediction and in the exported BRANCH_LEQ.
+func TestThresholdBelongsToTheLeft(t *testing.T) {
+	low := float32(1)
+	high := math.Nextafter32(low, 2) // no number in between, so the threshold is the lower value itself
+	var rows [][]float64
+	var labels []float64
+	for i := range 40 {
+		rows = append(rows, []float64{[]float64{float64(low), float64(high)}[i%2]})
+		labels = append(labels, float64(i%2))
+	}
+	m := fitBoosted(t, []string{"a"}, rows, labels, BoostedConfig{Trees: 30, LearningRate: .5})
+	if at := m.Trees[0].Nodes[0].Threshold; at != low {
+		t.Fatalf("threshold %v, want %v", at, low)
+	}
+	p := predict(t, m, [][]float64{{float64(low)}, {float64(high)}, {math.NaN()}})
+	if p[0] > .1 || p[1] < .9 || p[2] != p[1] {
+		t.Errorf("probabilities at, above and without the value: %v", p)
+	}
+}
+
 func TestSampleRows(t *testing.T) {
 	random := rand.NewPCG(8, 9)
 	hits := make([]int, 50)

@@ -164,8 +164,34 @@ func TestEnsembleAlwaysHasANegativeWeight(t *testing.T) {
 	if got := attributes["base_values"][7]; fmt.Sprint(got) != "[1.5]" {
 		t.Errorf("base %v", got)
 	}
+	// 0: a missing value takes the false branch, as Predict does.
+	if got := attributes["nodes_missing_value_tracks_true"][8]; fmt.Sprint(got) != "[0 0 0 0]" {
+		t.Errorf("missing values %v", got)
+	}
 	if got := attributes["nodes_hitrates"][7]; fmt.Sprint(got) != "[10 4 6 10]" {
 		t.Errorf("hit rates %v", got)
+	}
+}
+
+func TestScalerOnlyWhereItDoesSomething(t *testing.T) {
+	m := &BoostedModel{Names: []string{"a"}, Trees: []Tree{{Nodes: []Node{{Feature: -1, Weight: -1}}}}}
+	for _, c := range []struct {
+		offset, scale float32
+		want          bool
+	}{{0, 1, false}, {2, 1, true}, {0, 3, true}} {
+		g := identityGraph(m.Names)
+		g.Inputs[0].Offset, g.Inputs[0].Scale = c.offset, c.scale
+		data, err := m.ONNX(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, n := range parse(t, data).children(t, 7)[0].children(t, 1) {
+			found = found || n.text(4) == "Scaler"
+		}
+		if found != c.want {
+			t.Errorf("offset %v, scale %v: Scaler %v", c.offset, c.scale, found)
+		}
 	}
 }
 
