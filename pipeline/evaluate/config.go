@@ -42,6 +42,7 @@ type Config struct {
 	ProxyRows  int     `json:"proxyRows"`  // at most so many rows in the inputs' test; default 20000
 
 	Monotone []Monotone `json:"monotone"` // declared monotonicity, checked by moving one input at a time
+	Cases    []Case     `json:"cases"`    // edge cases from domain experts
 }
 
 // Monotone declares that raising Column never moves the score against Direction (+1 up, -1 down).
@@ -86,6 +87,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Monotone == nil {
 		c.Monotone = []Monotone{}
+	}
+	if c.Cases == nil {
+		c.Cases = []Case{}
 	}
 	setI(&c.RobustnessRows, 5000)
 	setI(&c.ProxyFolds, 5)
@@ -143,5 +147,5 @@ func (c Config) Validate() error {
 			return fmt.Errorf("monotone[%d]: needs a column and a direction of 1 or -1", i)
 		}
 	}
-	return nil
+	return validateCases(c.Cases)
 }

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
+	"sort"
 )
 
 // Schema names the layout of Report. A change of any field's meaning changes it.
@@ -26,6 +26,35 @@ type Input struct {
 	Attributes []Attribute // protected attributes, carried for evaluation only
 	Table      *Table      // optional: the model's inputs; needed for robustness and for the inputs' proxy test
 	Scorer     Scorer      // optional: the model; needed for robustness
+}
+
+// maxGroups bounds the groups of one attribute: beyond it the values are no groups, and crossings explode.
+const maxGroups = 64
+
+// Bands turns a numeric attribute, such as age, into groups: with cuts 25 and 60 they are "≤ 25", "> 25 to 60" and "> 60".
+// NaN becomes unknown. Cuts must ascend.
+func Bands(values, cuts []float64) ([]string, error) {
+	if len(cuts) == 0 {
+		return nil, errors.New("cuts: empty; give at least one")
+	}
+	names := make([]string, len(cuts)+1)
+	for k, c := range cuts {
+		if math.IsNaN(c) || (k > 0 && c <= cuts[k-1]) {
+			return nil, fmt.Errorf("cuts[%d]: %v does not ascend", k, c)
+		}
+		names[k] = fmt.Sprintf("≤ %g", c)
+		if k > 0 {
+			names[k] = fmt.Sprintf("> %g to %g", cuts[k-1], c)
+		}
+	}
+	names[len(cuts)] = fmt.Sprintf("> %g", cuts[len(cuts)-1])
+	out := make([]string, len(values))
+	for i, v := range values {
+		if !math.IsNaN(v) {
+			out[i] = names[sort.SearchFloat64s(cuts, v)]
+		}
+	}
+	return out, nil
 }
 
 // Attribute is one protected attribute; an empty value means unknown.
@@ -83,7 +112,10 @@ func Evaluate(in Input, cfg Config) (Report, error) {
 		}
 		r.Robustness = &rob
 	}
-	if r.Proxy, err = proxies(in, cfg); err != nil {
+	if r.Robustness == nil && len(cfg.Cases)+len(cfg.Monotone) > 0 {
+		return Report{}, errors.New("scorer: missing; declared cases and monotonicity need the model and its table")
+	}
+	if r.Proxy, err = proxies(in, r.Fairness, cfg); err != nil {
 		return Report{}, err
 	}
 	r.Caveats = caveats(r)
@@ -117,6 +149,13 @@ func (in Input) validate() error {
 		seen[a.Name] = true
 		if len(a.Values) != n {
 			return fmt.Errorf("attributes[%s]: %d values for %d rows; give one per row, empty for unknown", a.Name, len(a.Values), n)
+		}
+		distinct := map[string]bool{}
+		for _, v := range a.Values {
+			distinct[v] = true
+		}
+		if len(distinct) > maxGroups {
+			return fmt.Errorf("attributes[%s]: %d different values; give at most %d groups, for a number by Bands", a.Name, len(distinct), maxGroups)
 		}
 	}
 	if in.Scorer != nil && in.Table == nil {
@@ -175,5 +214,3 @@ func count(b []bool) int {
 	}
 	return n
 }
-
-func quoteList(names []string) string { return strings.Join(names, ", ") }

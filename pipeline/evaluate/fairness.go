@@ -142,6 +142,18 @@ func groupedTable(in Input, name string, attrs []Attribute, margins map[string]m
 	return t
 }
 
+// withheldIn reports whether a group's figures are withheld from its own attribute's table.
+func (f Fairness) withheldIn(attribute, group string) bool {
+	for _, t := range f.Attributes {
+		for _, g := range t.Groups {
+			if t.Attribute == attribute && g.Group == group {
+				return g.Withheld != ""
+			}
+		}
+	}
+	return false
+}
+
 // split partitions the rows whose every attribute is known, ordered by the values.
 func split(in Input, attrs []Attribute, cut float64) ([]Group, [][]int) {
 	index := map[string]int{}
@@ -272,18 +284,21 @@ func judge(t *GroupedTable, cfg Config, z float64) {
 			t.Verdict = worse(t.Verdict, Insufficient)
 			continue
 		}
-		judgeGroup(t, &t.Groups[i], best, fav, cfg, z)
+		if i == hi {
+			t.Groups[i].ImpactRatio, t.Groups[i].Verdict = &Estimate{1, 1, 1}, Pass
+			if fav(best) == 0 {
+				t.Groups[i].ImpactRatio, t.Groups[i].Verdict = nil, Insufficient
+			}
+		} else {
+			judgeGroup(t, &t.Groups[i], best, fav, cfg, z)
+		}
 		t.Verdict = worse(t.Verdict, t.Groups[i].Verdict)
 	}
 }
 
 func judgeGroup(t *GroupedTable, g *Group, best Group, fav func(Group) int, cfg Config, z float64) {
 	g.ImpactRatio = riskRatio(fav(*g), g.n, fav(best), best.n, z)
-	if g.Group == best.Group && lessParts(g.Parts, best.Parts) == lessParts(best.Parts, g.Parts) {
-		g.ImpactRatio = &Estimate{1, 1, 1}
-	} else {
-		g.FisherP = smallCellP(fav(*g), g.n, fav(best), best.n, cfg.SmallCell)
-	}
+	g.FisherP = smallCellP(fav(*g), g.n, fav(best), best.n, cfg.SmallCell)
 	if g.n < cfg.MinGroup {
 		return // already insufficient; the ratio is shown, not judged
 	}

@@ -24,8 +24,9 @@ type InputProxy struct {
 	AUC   float64 `json:"auc"`
 }
 
-// proxies tests each group of at least MinGroup rows, and as many others, against the rest; of two groups one is enough.
-func proxies(in Input, cfg Config) ([]ProxyResult, error) {
+// proxies tests each group of at least MinGroup rows, and as many others, against the rest; of two groups one is enough,
+// and one withheld from the fairness table is left out.
+func proxies(in Input, f Fairness, cfg Config) ([]ProxyResult, error) {
 	out := []ProxyResult{}
 	z := zOf(cfg.Confidence)
 	for _, a := range in.Attributes {
@@ -39,7 +40,7 @@ func proxies(in Input, cfg Config) ([]ProxyResult, error) {
 		}
 		known := indexes(len(in.Scores), func(i int) bool { return a.Values[i] != "" })
 		for k, g := range groups {
-			if g.n < cfg.MinGroup || len(known)-g.n < cfg.MinGroup {
+			if g.n < cfg.MinGroup || len(known)-g.n < cfg.MinGroup || f.withheldIn(a.Name, g.Group) {
 				continue
 			}
 			r, err := proxyOf(in, a.Name, g.Group, known, members[k], cfg, z)

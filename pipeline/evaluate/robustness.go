@@ -12,6 +12,7 @@ type Robustness struct {
 	Perturbations []Perturbation   `json:"perturbations"`
 	NearestFlips  []NearestFlip    `json:"nearestFlips"`
 	Monotonicity  []MonotoneResult `json:"monotonicity"`
+	Cases         []CaseResult     `json:"cases"`
 }
 
 // Status of a perturbation: measured, not_applicable (with the reason in Note), or refused (the model rejected the batch).
@@ -84,6 +85,9 @@ func robustness(in Input, cut float64, cfg Config) (Robustness, error) {
 	r.Perturbations = append(r.Perturbations, b.unseen(), b.corrupt("nan"), b.corrupt("infinite"), b.corrupt("out_of_range"))
 	r.NearestFlips = b.nearestFlips()
 	if r.Monotonicity, err = b.monotonicity(cfg.Monotone); err != nil {
+		return Robustness{}, err
+	}
+	if r.Cases, err = b.cases(cfg.Cases); err != nil {
 		return Robustness{}, err
 	}
 	return r, nil
