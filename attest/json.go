@@ -10,7 +10,7 @@ import (
 )
 
 // CanonicalJSON is the RFC 8785 form of v's JSON. v must marshal to an object
-// or array. Integers beyond 2^53 are refused: RFC 8785 would round them.
+// or array. Integers of 2^53 and more are refused: RFC 8785 would round them.
 func CanonicalJSON(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

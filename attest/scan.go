@@ -68,10 +68,11 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) value(sh *shape, depth int) error {
-	if depth > maxDepth {
+	c := s.peek()
+	if depth >= maxDepth && (c == '{' || c == '[') {
 		return s.errorf("nested deeper than %d", maxDepth)
 	}
-	switch c := s.peek(); c {
+	switch c {
 	case '{':
 		return s.object(sh, depth)
 	case '[':
@@ -272,8 +273,8 @@ func (s *scanner) number() error {
 	if err != nil || math.IsInf(f, 0) {
 		return s.errorf("number out of range")
 	}
-	if integer && math.Abs(f) > 1<<53 {
-		return s.errorf("integer beyond 2^53; write it as a string")
+	if integer && math.Abs(f) >= 1<<53 {
+		return s.errorf("integer of 2^53 or more; write it as a string")
 	}
 	return nil
 }
