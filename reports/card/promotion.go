@@ -2,6 +2,8 @@ package card
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"affidavit/reports/pdf"
@@ -200,18 +202,25 @@ func (g GateVerdict) callout() pdf.Block {
 
 // outcome sums the record up on the first page.
 func (in PromotionRecord) outcome() pdf.Block {
-	unmet := 0
+	met, waived := 0, 0
 	for _, c := range in.Conditions {
-		if c.Verdict != Met {
-			unmet++
+		switch c.Verdict {
+		case Met:
+			met++
+		case Waived:
+			waived++
 		}
+	}
+	conditions := fmt.Sprintf("%d of %d met", met, len(in.Conditions))
+	if waived > 0 {
+		conditions += fmt.Sprintf(", %d waived", waived)
 	}
 	kv := &pdf.KeyValues{Items: []pdf.KeyValue{
 		{Key: "Version", Value: in.Model + " " + in.Version, Cites: in.Request.Sources},
 		{Key: "Stage asked for", Value: in.Stage, Cites: in.Request.Sources},
 		{Key: "Asked by", Value: in.Request.By, Cites: in.Request.Sources},
 		{Key: "Policy", Value: in.Request.Policy, Cites: in.Request.Sources},
-		{Key: "Conditions", Value: fmt.Sprintf("%d of %d met", len(in.Conditions)-unmet, len(in.Conditions)), Cites: in.Gate.Sources},
+		{Key: "Conditions", Value: conditions, Cites: in.Gate.Sources},
 		{Key: "Decisions", Value: fmt.Sprintf("%d signed, %d attempts refused", len(in.Decisions), len(in.Refused)), Prose: true},
 	}}
 	if in.Canary != nil {
@@ -252,10 +261,13 @@ func (b *builder) decisions(items []Decision) {
 			reason += " Condition: " + c
 		}
 		outcome := pdf.Cell{Text: sentence(d.Outcome), Status: Approval{State: d.Outcome}.status()}
-		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{outcome, {Text: d.Signer, Bold: true}, {Text: d.Role}, {Text: stamp(d.When)}, {Text: reason}, {Text: short(d.Key)}, evidence(d.Sources)}})
+		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{outcome, {Text: d.Signer, Bold: true}, {Text: d.Role}, {Text: twoLines(d.When)}, {Text: reason}, {Text: short(d.Key)}, evidence(d.Sources)}})
 	}
 	b.add(t)
 }
+
+// twoLines prints a time that may break between date and clock.
+func twoLines(t time.Time) string { return strings.Replace(stamp(t), "\u00a0", " ", 1) }
 
 // short abbreviates a digest to its first 12 and last 6 characters.
 func short(digest string) string {
@@ -271,7 +283,7 @@ func (b *builder) refused(items []RefusedAttempt) {
 		Note:    "A refused statement is not appended to the log. A row cites the entries by which the rule judged it, where there are any.",
 		Columns: []pdf.Column{{Title: "Who"}, {Title: "Role"}, {Title: "Tried"}, {Title: "Refused because"}, {Title: "Code", Mono: true}, {Title: "At (UTC)"}, {Title: "Evidence", Align: pdf.Right}}}
 	for _, r := range items {
-		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: r.Who, Bold: true, Status: pdf.StatusBad}, {Text: r.Role}, {Text: r.Tried}, {Text: r.Reason}, {Text: r.Code}, {Text: stamp(r.When)}, evidence(r.Sources)}})
+		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: r.Who, Bold: true}, {Text: r.Role}, {Text: r.Tried}, {Text: r.Reason}, {Text: r.Code}, {Text: twoLines(r.When)}, evidence(r.Sources)}})
 	}
 	b.add(t)
 }
@@ -294,7 +306,7 @@ func (b *builder) canary(c Canary) error {
 	b.state(Stated{Sources: c.Sources, Text: fmt.Sprintf("%s simulated requests were shared between the champion %s and the challenger %s, which received %s %% of them at random. "+
 		"They are simulated requests: rows of held-out applicants drawn again under new identifiers, not people who applied.", whole(c.Requests), c.Champion, c.Challenger, number(c.Weight*100, 1))})
 	b.prose(fmt.Sprintf("Evidence is an e-value, valid at any time of looking: 1 is none. Any guardrail whose evidence of harm reaches %s rolls the challenger back (error rate %s over all guardrails); "+
-		"when every guardrail's evidence of safety reaches %s it may be promoted (error rate %s).", eValue(c.HarmLimit), number(c.Alpha, 2), eValue(c.SafeLimit), number(c.Beta, 2)))
+		"when every guardrail's evidence of safety reaches %s it may be promoted (error rate %s).", eLimit(c.HarmLimit), number(c.Alpha, 2), eLimit(c.SafeLimit), number(c.Beta, 2)))
 	t := &pdf.Table{Caption: "Guardrails at the end, on simulated requests", Cites: c.Sources, Columns: []pdf.Column{{Title: "Guardrail"}, {Title: "Events", Align: pdf.Right}, {Title: "Evidence of harm", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Evidence of safety", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Result"}}}
 	for _, g := range c.Guardrails {
 		result := pdf.Cell{Text: "Undecided", Status: pdf.StatusWaiting}
@@ -304,7 +316,7 @@ func (b *builder) canary(c Canary) error {
 		case g.ESafe >= c.SafeLimit:
 			result = pdf.Cell{Text: "Safe", Status: pdf.StatusOK}
 		}
-		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: g.Name, Bold: true}, {Text: whole(g.Events)}, {Text: eValue(g.EHarm)}, {Text: eValue(c.HarmLimit)}, {Text: eValue(g.ESafe)}, {Text: eValue(c.SafeLimit)}, result}})
+		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: g.Name, Bold: true}, {Text: whole(g.Events)}, {Text: eValue(g.EHarm)}, {Text: eLimit(c.HarmLimit)}, {Text: eValue(g.ESafe)}, {Text: eLimit(c.SafeLimit)}, result}})
 	}
 	b.add(t)
 	for _, side := range []struct {
@@ -312,8 +324,8 @@ func (b *builder) canary(c Canary) error {
 		limit pdf.Limit
 		of    func(Guardrail) []pdf.Point
 	}{
-		{"harm", pdf.Limit{Y: c.HarmLimit, Label: "roll back at " + eValue(c.HarmLimit), Color: pdf.Bad}, func(g Guardrail) []pdf.Point { return g.Harm }},
-		{"safety", pdf.Limit{Y: c.SafeLimit, Label: "promote when all reach " + eValue(c.SafeLimit), Color: pdf.OK}, func(g Guardrail) []pdf.Point { return g.Safe }},
+		{"harm", pdf.Limit{Y: c.HarmLimit, Label: "roll back at " + eLimit(c.HarmLimit), Color: pdf.Bad}, func(g Guardrail) []pdf.Point { return g.Harm }},
+		{"safety", pdf.Limit{Y: c.SafeLimit, Label: "promote when all reach " + eLimit(c.SafeLimit), Color: pdf.OK}, func(g Guardrail) []pdf.Point { return g.Safe }},
 	} {
 		if err := b.evidenceChart(c, side.what, side.limit, side.of); err != nil {
 			return err
@@ -336,7 +348,7 @@ func (b *builder) evidenceChart(c Canary, what string, limit pdf.Limit, of func(
 	if len(chart.Series) == 0 {
 		return nil
 	}
-	chart.Desc = fmt.Sprintf("The highest value is %s; the limit is %s.", eValue(highest), eValue(limit.Y))
+	chart.Desc = fmt.Sprintf("The highest value is %s; the limit is %s.", eValue(highest), eLimit(limit.Y))
 	d, err := chart.Draw()
 	if err != nil {
 		return err
@@ -352,8 +364,18 @@ func eValue(v float64) string {
 		return fmt.Sprintf("%.1e", v)
 	case v >= 100:
 		return whole(int64(v))
+	case v >= 10:
+		return number(v, 1)
 	}
 	return number(v, 3)
+}
+
+// eLimit prints a limit of evidence without decimals that say nothing.
+func eLimit(v float64) string {
+	if v >= 1 && v == math.Trunc(v) && v < 1e6 {
+		return whole(int64(v))
+	}
+	return eValue(v)
 }
 
 func (b *builder) life(items []Event) {

@@ -141,7 +141,7 @@ func (a Axis) ticks() []tick {
 		every := max(1, (hi-lo+7)/8)
 		for e := lo; e <= hi; e += every {
 			v := math.Pow(10, float64(e))
-			text := strconv.FormatFloat(v, 'f', -1, 64)
+			text := thousands(strconv.FormatFloat(v, 'f', -1, 64))
 			if e < -3 || e > 4 {
 				text = "1e" + strconv.Itoa(e)
 			}
@@ -162,7 +162,7 @@ func (a Axis) ticks() []tick {
 		text := strconv.FormatFloat(v, 'f', decimals, 64)
 		if a.Percent {
 			text = strconv.FormatFloat(v*100, 'f', max(0, decimals-2), 64) + "\u00a0%"
-		} else if math.Abs(v) >= 10000 {
+		} else if math.Abs(v) >= 1000 {
 			text = thousands(text)
 		}
 		out = append(out, tick{v, text})

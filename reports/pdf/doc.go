@@ -58,7 +58,7 @@ type Document struct {
 	Front []Block
 	// Body holds the sections; its headings are numbered and listed in the contents.
 	Body []Block
-	// Sources must hold every entry that a block cites. It is printed as the last section, in index order.
+	// Sources must hold every entry that a block cites. Those that are cited are printed as the last section, in index order.
 	Sources []Source
 	// Attachments are embedded in the order given.
 	Attachments []Attachment
@@ -147,6 +147,8 @@ type Column struct {
 	Mono bool
 	// NoWrap keeps each cell on one line as long as the table fits the page.
 	NoWrap bool
+	// Width fixes the width of the column's text in points; 0 leaves it to the content.
+	Width float64
 }
 
 // Cell is one cell. Its citations follow the text, or stand alone as plain numbers if the text is empty.

@@ -60,6 +60,22 @@ func (d *Drawing) Alt() string {
 	return d.Title + ". " + d.Desc
 }
 
+// between gives the drawing with only what touches the heights from top to bottom.
+func (d *Drawing) between(top, bottom float64) *Drawing {
+	out := &Drawing{Width: d.Width, Height: d.Height}
+	for _, op := range d.Ops {
+		lo, hi := op.Points[0].Y, op.Points[0].Y
+		for _, p := range op.Points {
+			lo, hi = min(lo, p.Y), max(hi, p.Y)
+		}
+		// Size is a circle's radius or a text's height; a line has half its width on either side.
+		if hi+op.Size+op.Width >= top && lo-op.Size-op.Width <= bottom {
+			out.Ops = append(out.Ops, op)
+		}
+	}
+	return out
+}
+
 func (d *Drawing) line(stroke Color, width float64, pts ...Point) {
 	d.Ops = append(d.Ops, Op{Shape: Polyline, Points: pts, Stroke: stroke, Width: width})
 }

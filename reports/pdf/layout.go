@@ -45,6 +45,7 @@ type layouter struct {
 	faces   *faces
 	root    *elem
 	sources map[int64]bool
+	cited   map[int64]bool
 	numbers [3]int // of headings
 	tables  int
 	figures int
@@ -96,6 +97,7 @@ func (l *layouter) citeNumbers(cites Cites, size float64) ([]run, error) {
 		if !l.sources[n] {
 			return nil, fmt.Errorf("pdf: a statement cites log entry %d, which is not among the document's sources: add it to Sources", n)
 		}
+		l.cited[n] = true
 		if i > 0 {
 			out = append(out, run{text: ", ", size: size, color: Muted})
 		}
@@ -382,8 +384,10 @@ func (fg *Figure) layout(l *layouter) ([]piece, error) {
 	d := fg.Drawing
 	const room = bodyBottom - bodyTop - 60
 	scale := min(1, contentWidth/d.Width)
-	bands := d.bands(room / scale)
-	if len(bands) == 1 {
+	strips := []float64{d.Height}
+	if len(d.Breaks) > 0 && d.Height*scale > room*0.6 {
+		strips = append(append([]float64(nil), d.Breaks...), d.Height)
+	} else {
 		scale = min(scale, room/d.Height)
 	}
 	e := l.root.child("Figure")
@@ -397,41 +401,27 @@ func (fg *Figure) layout(l *layouter) ([]piece, error) {
 		out[i].keepNext = true
 	}
 	x := marginX + (contentWidth-d.Width*scale)/2
-	for i, b := range bands {
-		h := (b[1] - b[0]) * scale
-		p := piece{h: h, draw: func(c *canvas, y float64) {
+	from := 0.0
+	for i, to := range strips {
+		top, h := from, (to-from)*scale
+		p := piece{h: h, keepNext: len(strips) > 1 && (i < 2 || i == len(strips)-2), draw: func(c *canvas, y float64) {
 			c.mark(e, func() {
-				if len(bands) == 1 {
+				if len(strips) == 1 {
 					c.drawing(d, x, y, scale)
 					return
 				}
-				c.clipped(x-2, y, d.Width*scale+4, h, func() { c.drawing(d, x, y-b[0]*scale, scale) })
+				// Neighbouring strips overlap a little, so that no seam shows where they meet.
+				c.clipped(x-2, y-0.3, d.Width*scale+4, h+0.6, func() { c.drawing(d.between(top-1, top+h/scale+1), x, y-top*scale, scale) })
 			})
 		}}
 		if i == 0 {
 			p.before = 4
 		}
-		if i == len(bands)-1 {
+		if i == len(strips)-1 {
 			p.h += 8
 		}
 		out = append(out, p)
+		from = to
 	}
 	return out, nil
-}
-
-// bands cuts the drawing into stretches [from, to) no higher than room, at its breaks. What has no break stays whole.
-func (d *Drawing) bands(room float64) [][2]float64 {
-	if d.Height <= room || len(d.Breaks) == 0 {
-		return [][2]float64{{0, d.Height}}
-	}
-	var out [][2]float64
-	from, last := 0.0, 0.0
-	for _, b := range append(append([]float64(nil), d.Breaks...), d.Height) {
-		if b-from > room && last > from {
-			out = append(out, [2]float64{from, last})
-			from = last
-		}
-		last = b
-	}
-	return append(out, [2]float64{from, d.Height})
 }

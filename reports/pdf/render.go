@@ -38,7 +38,7 @@ func Render(d *Document) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &layouter{faces: f, root: &elem{tag: "Document"}, sources: map[int64]bool{}}
+	l := &layouter{faces: f, root: &elem{tag: "Document"}, sources: map[int64]bool{}, cited: map[int64]bool{}}
 	for _, s := range d.Sources {
 		if l.sources[s.Index] {
 			return nil, fmt.Errorf("pdf: source entry %d is listed twice", s.Index)
@@ -87,7 +87,7 @@ func Render(d *Document) ([]byte, error) {
 
 func (l *layouter) blocks(blocks []Block) ([]piece, error) {
 	var out []piece
-	breakNext := false
+	breakNext, afterHeading := false, false
 	for _, b := range blocks {
 		pieces, err := b.layout(l)
 		if err != nil {
@@ -101,6 +101,11 @@ func (l *layouter) blocks(blocks []Block) ([]piece, error) {
 			pieces[0].newPage = true
 			breakNext = false
 		}
+		_, isHeading := b.(*Heading)
+		if isHeading && afterHeading {
+			pieces[0].before = 7
+		}
+		afterHeading = isHeading
 		out = append(out, pieces...)
 	}
 	return out, nil
@@ -175,11 +180,16 @@ func (l *layouter) sourceList(sources []Source) ([]piece, error) {
 		return nil, err
 	}
 	out = append(out, intro...)
-	sorted := append([]Source(nil), sources...)
+	var sorted []Source
+	for _, s := range sources {
+		if l.cited[s.Index] {
+			sorted = append(sorted, s)
+		}
+	}
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Index < sorted[j].Index })
 	t := &Table{Empty: "No log entry is cited.", Columns: []Column{
 		{Title: "Entry", Align: Right, NoWrap: true}, {Title: "Kind"}, {Title: "Signer"}, {Title: "Logged (UTC)", NoWrap: true},
-		{Title: "SHA-256 of the PAE", Mono: true},
+		{Title: "SHA-256 of the PAE", Mono: true, Width: 140},
 	}}
 	for _, s := range sorted {
 		t.Rows = append(t.Rows, Row{Cells: []Cell{

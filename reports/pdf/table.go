@@ -147,6 +147,11 @@ func (t *Table) widths(l *layouter, cells [][][]run) []gridColumn {
 			measure(j, cells[i][j], t.Columns[j].NoWrap)
 		}
 	}
+	for j, c := range t.Columns {
+		if c.Width > 0 {
+			least[j], most[j] = c.Width, c.Width
+		}
+	}
 	room := contentWidth - 2*cellPadX*float64(n)
 	width := share(least, most, room)
 	grid := make([]gridColumn, n)
