@@ -109,6 +109,9 @@ func TestHMDAReport(t *testing.T) {
 	near(t, "slope", rep.Calibration.Slope.Value, 1, 1e-6)
 	near(t, "intercept", rep.Calibration.Intercept.Value, 0, 1e-6)
 	near(t, "in the large", rep.Calibration.InTheLarge.Value, 0, 1e-6)
+	if !strings.Contains(rep.Fairness.Rule, "p is below 0.05)") || rep.Fairness.Intersections[0].Groups[1].Group != "afam=no × single=yes" {
+		t.Errorf("rule %q, group %q", rep.Fairness.Rule, rep.Fairness.Intersections[0].Groups[1].Group)
+	}
 	if len(rep.Curves.ROC) > 101 || len(rep.Fairness.Intersections) != 1 || len(rep.Fairness.Intersections[0].Groups) != 4 {
 		t.Errorf("curve %d points, intersections %d", len(rep.Curves.ROC), len(rep.Fairness.Intersections))
 	}

@@ -63,7 +63,7 @@ type GroupedTable struct {
 
 // Group is one group's figures. A withheld group has its name and nulls only.
 type Group struct {
-	Group          string    `json:"group"`
+	Group          string    `json:"group"`    // the value, or "a=x × b=y" in a crossing
 	Parts          []string  `json:"parts"`    // the values crossed, one for a plain attribute
 	Withheld       string    `json:"withheld"` // "", "fewer than N rows", or "complementary"
 	Rows           *int      `json:"rows"`
@@ -95,7 +95,7 @@ func (g Group) favourable(f Favourable) int {
 
 func fairness(in Input, cut float64, cfg Config) Fairness {
 	f := Fairness{Favourable: cfg.Favourable, Attributes: []GroupedTable{}, Intersections: []GroupedTable{}, Verdict: NotAssessed}
-	f.Rule = fmt.Sprintf("fail when the upper %g %% bound of the impact ratio is below %g (and, where a cell is below %d, Fisher's p is below %g); warn when its point is; insufficient below %d rows; withheld below %d rows",
+	f.Rule = fmt.Sprintf("fail when the upper %g %% bound of the impact ratio is below %g (and, where a cell is below %d, Fisher's p is below %.3g); warn when its point is; insufficient below %d rows; withheld below %d rows",
 		100*cfg.Confidence, cfg.ImpactLimit, cfg.SmallCell, 1-cfg.Confidence, cfg.MinGroup, cfg.SuppressBelow)
 	withheld := map[string]map[string]bool{}
 	for _, a := range in.Attributes {
@@ -168,10 +168,14 @@ rows:
 			}
 			parts[k] = v
 			key += fmt.Sprintf("%d:%s", len(v), v) // the length keeps ("a", "bc") and ("ab", "c") apart
-			if k > 0 {
-				label += " × "
+			switch {
+			case len(attrs) == 1:
+				label = v
+			case k == 0:
+				label = a.Name + "=" + v
+			default:
+				label += " × " + a.Name + "=" + v
 			}
-			label += v
 		}
 		j, ok := index[key]
 		if !ok {

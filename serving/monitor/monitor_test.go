@@ -361,3 +361,19 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkCounterRow(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	rows := normalRows(rng, 5000, 20, 0)
+	r, err := NewReference(specs(20), rows, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, _ := r.Counter()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := c.Row(time.Time{}, rows[i%len(rows)]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

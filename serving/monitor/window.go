@@ -14,6 +14,12 @@ const WindowSchema = "affidavit.dev/drift-window/v1"
 // ScoreBins is the number of equal-width bins of the score's histogram on [0, 1].
 const ScoreBins = 1000
 
+// Limits on a window from outside: with them no sum of two windows overflows.
+const (
+	maxRows = 1 << 40
+	maxSum  = maxRows * 1000000
+)
+
 // million is the unit of the integer sums: one millionth.
 const million = 1e6
 
@@ -202,8 +208,13 @@ func Merge(a, b Window) (Window, error) {
 	m.extend(b.From, b.To)
 	p, q := &m.Performance, b.Performance
 	ints, more := p.ints(), q.ints()
+	if m.Rows > maxRows {
+		return Window{}, fmt.Errorf("window.rows: %d together; more than 2^40", m.Rows)
+	}
 	for i := range ints {
-		*ints[i] += *more[i]
+		if *ints[i] += *more[i]; *ints[i] > maxSum {
+			return Window{}, errors.New("window.performance: a counter beyond any count")
+		}
 	}
 	for i, h := range p.histograms() {
 		o := *q.histograms()[i]
@@ -243,6 +254,9 @@ func (w Window) check(r Reference) error {
 	if d := r.Digest(); w.Reference != d {
 		return fmt.Errorf("window.reference: counted over %.12s, compared with %.12s; use the reference it was counted over", w.Reference, d)
 	}
+	if w.Rows > maxRows {
+		return fmt.Errorf("window.rows: %d is more than 2^40", w.Rows)
+	}
 	if w.Rows < 0 || len(w.Counts) != len(r.Features) {
 		return fmt.Errorf("window.counts: %d features, the reference has %d", len(w.Counts), len(r.Features))
 	}
@@ -253,8 +267,8 @@ func (w Window) check(r Reference) error {
 	}
 	p := w.Performance
 	for _, n := range p.ints() {
-		if *n < 0 {
-			return errors.New("window.performance: a negative counter")
+		if *n < 0 || *n > maxSum {
+			return errors.New("window.performance: a negative counter, or one beyond any count")
 		}
 	}
 	if p.Selected > p.Scored {

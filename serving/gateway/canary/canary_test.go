@@ -456,3 +456,16 @@ func ExampleProcess() {
 	}
 	// Output: rollback error 13
 }
+
+func BenchmarkObserve(b *testing.B) {
+	p, err := New(Config{Alpha: 1e-12, Beta: 1e-12, MaxRequests: math.MaxInt64, Guardrails: []Guardrail{{Name: "a", RollbackOnly: true}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := p.Observe("a", armOf(i%10 == 0), .1, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

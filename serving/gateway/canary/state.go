@@ -12,6 +12,9 @@ import (
 // Schema names the layout of State.
 const Schema = "affidavit.dev/canary-state/v1"
 
+// maxCount keeps counters from a file within what neither overflows nor loses units as a float.
+const maxCount = 1 << 53
+
 // State is the whole test: resumable, attestable, and enough to recompute the verdict.
 type State struct {
 	Schema         string   `json:"schema"`
@@ -163,6 +166,9 @@ func Resume(s State) (*Process, error) {
 	if len(s.Tracks) != len(s.Config.Guardrails) {
 		return nil, fmt.Errorf("canary: tracks: %d for %d guardrails", len(s.Tracks), len(s.Config.Guardrails))
 	}
+	if s.Requests > maxCount || s.LateRequests > maxCount {
+		return nil, errors.New("canary: requests: more than 2^53")
+	}
 	if s.Requests < 0 || s.CanaryRequests < 0 || s.CanaryRequests > s.Requests || s.LateRequests < 0 {
 		return nil, errors.New("canary: requests: negative, or more canary requests than requests")
 	}
@@ -206,7 +212,10 @@ func (t Track) validate(cfg Config) error {
 	if t.ExpectedRho < 0 || t.ExpectedRho > float64(t.Events) {
 		return bad("expectedRho")
 	}
-	if t.Stride < 1 || len(t.Trace) == 0 || len(t.Trace) > cfg.MaxTrace+1 {
+	if t.Events > maxCount || t.Repeated > maxCount || t.Unremembered > maxCount || t.Late > maxCount {
+		return bad("events")
+	}
+	if t.Stride < 1 || t.Stride > maxCount || len(t.Trace) == 0 || len(t.Trace) > cfg.MaxTrace+1 {
 		return bad("trace")
 	}
 	if len(t.Entities) > cfg.MaxEntities || (cfg.Entities && int64(len(t.Entities)) != t.Events) {
