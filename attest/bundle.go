@@ -176,15 +176,11 @@ func (b *Bundle) setKey(in bundleJSON) error {
 		}
 		b.Certificate, b.PublicKey = cert.RawBytes, id.PublicKey
 	default:
-		var body bodyJSON
-		if err := StrictUnmarshal(b.Body, &body, MaxLeaf); err != nil {
+		key, err := bodyKey(b.Body)
+		if err != nil {
 			return refuse(CodeBody, "canonicalizedBody", "%v", err)
 		}
-		key := body.Spec.HashedRekord.Signature.Verifier.PublicKey
-		if key == nil {
-			return refuse(CodeBody, "canonicalizedBody", "it names no public key, though the bundle has no certificate")
-		}
-		b.PublicKey, b.Hint = key.RawBytes, pub.Hint
+		b.PublicKey, b.Hint = key, pub.Hint
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ func StrictUnmarshal(b []byte, v any, max int) error {
 	if err := (&scanner{b: b}).document(shapeOf(v)); err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
-	if err := json.NewDecoder(bytes.NewReader(b)).Decode(v); err != nil {
+	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
 	return nil

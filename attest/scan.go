@@ -317,7 +317,6 @@ var (
 		reflect.TypeFor[bundleJSON]():    newShape(reflect.TypeFor[bundleJSON](), false),
 		reflect.TypeFor[statementJSON](): newShape(reflect.TypeFor[statementJSON](), false),
 		reflect.TypeFor[Step]():          newShape(reflect.TypeFor[Step](), false),
-		reflect.TypeFor[bodyJSON]():      newShape(reflect.TypeFor[bodyJSON](), false),
 	}
 )
 

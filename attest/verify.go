@@ -25,7 +25,7 @@ type Verifier struct {
 	cas         []*keys.Chain
 	ctKeys      []*ecdsa.PublicKey
 	validFor    keys.Validity
-	publicKeys  *cache[*ecdsa.PublicKey]
+	publicKeys  *cache[checkedKey]
 	identities  *cache[*checkedIdentity]
 	checkpoints *cache[tlog.Checkpoint]
 }
@@ -33,6 +33,12 @@ type Verifier struct {
 type trustedLog struct {
 	verifier note.Verifier
 	validFor keys.Validity
+}
+
+// checkedKey is a parsed key and the hint that names it.
+type checkedKey struct {
+	pub  *ecdsa.PublicKey
+	hint string
 }
 
 // checkedIdentity is a certificate that chains to a trusted CA and embeds a
@@ -66,7 +72,7 @@ func NewVerifier(root *keys.TrustedRoot) (*Verifier, error) {
 	}
 	v := &Verifier{
 		logs: map[string]trustedLog{}, validFor: root.ValidFor,
-		publicKeys: newCache[*ecdsa.PublicKey](), identities: newCache[*checkedIdentity](), checkpoints: newCache[tlog.Checkpoint](),
+		publicKeys: newCache[checkedKey](), identities: newCache[*checkedIdentity](), checkpoints: newCache[tlog.Checkpoint](),
 	}
 	for _, l := range root.Logs {
 		nv, err := keys.NewLogVerifier(l.Origin, l.SPKI)
@@ -165,16 +171,17 @@ func (v *Verifier) evidence(b *Bundle) (*Verified, error) {
 // key returns the signer's key, and the identity when there is a certificate.
 func (v *Verifier) key(b *Bundle) (*ecdsa.PublicKey, *keys.Identity, error) {
 	if b.Certificate == nil {
-		pub, err := v.publicKeys.get(sha256.Sum256(b.PublicKey), func() (*ecdsa.PublicKey, error) {
-			return keys.ParsePublicKey(b.PublicKey)
+		k, err := v.publicKeys.get(sha256.Sum256(b.PublicKey), func() (checkedKey, error) {
+			pub, err := keys.ParsePublicKey(b.PublicKey)
+			return checkedKey{pub, keyHint(b.PublicKey)}, err
 		})
 		if err != nil {
 			return nil, nil, refuse(CodeSignature, "publicKey", "%v", err)
 		}
-		if b.Hint != keyHint(b.PublicKey) {
+		if b.Hint != k.hint {
 			return nil, nil, refuse(CodeBody, "publicKey.hint", "it does not name the key of the log entry")
 		}
-		return pub, nil, nil
+		return k.pub, nil, nil
 	}
 	c, err := v.identities.get(sha256.Sum256(b.Certificate), func() (*checkedIdentity, error) { return v.identity(b.Certificate) })
 	if err != nil {

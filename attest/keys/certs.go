@@ -123,6 +123,27 @@ func (c *Chain) DER() [][]byte {
 	return out
 }
 
+// holds reports whether every certificate of the chain is valid at t.
+func (c *Chain) holds(t time.Time) bool {
+	for _, cert := range c.certs {
+		if t.Before(cert.NotBefore) || t.After(cert.NotAfter) {
+			return false
+		}
+	}
+	return true
+}
+
+// begin is the first moment at which every certificate of the chain may be valid.
+func (c *Chain) begin() time.Time {
+	var t time.Time
+	for _, cert := range c.certs {
+		if cert.NotBefore.After(t) {
+			t = cert.NotBefore
+		}
+	}
+	return t
+}
+
 // pools returns the root, and everything between the lowest and the root
 // (with the lowest itself when it is a CA), for crypto/x509.
 func (c *Chain) pools() (roots, intermediates *x509.CertPool) {

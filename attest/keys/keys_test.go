@@ -266,6 +266,7 @@ func TestTrustedRootRoundTripAndStrictness(t *testing.T) {
 		"plain http":       strings.Replace(text, `"baseUrl": "https://log.bank.example"`, `"baseUrl": "http://log.bank.example"`, 1),
 		"hash":             strings.Replace(text, "SHA2_256", "SHA2_512", 1),
 		"no start":         strings.Replace(text, `"start": "2026`, `"end": "2026`, 1),
+		"two periods":      strings.Replace(text, `"start": "2026-11-24T09:59:00Z"`, `"start": "2025-11-24T09:59:00Z"`, 2),
 		"deep":             strings.Repeat("[", 100),
 		"long":             strings.Repeat(" ", maxTrustedRoot+1),
 	} {

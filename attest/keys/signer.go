@@ -108,7 +108,8 @@ func newKey() (*ecdsa.PrivateKey, error) {
 	return priv, nil
 }
 
-// ParsePublicKey parses the SPKI of an ECDSA P-256 key, DER.
+// ParsePublicKey parses the SPKI of an ECDSA P-256 key, DER. Key ids hash these
+// bytes, so any encoding but the one of crypto/x509 is refused.
 func ParsePublicKey(spki []byte) (*ecdsa.PublicKey, error) {
 	if len(spki) > 256 {
 		return nil, errors.New("public key: longer than any P-256 key")
@@ -120,6 +121,9 @@ func ParsePublicKey(spki []byte) (*ecdsa.PublicKey, error) {
 	ec, ok := pub.(*ecdsa.PublicKey)
 	if !ok || ec.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("public key: it is %T; only ECDSA P-256 keys are accepted", pub)
+	}
+	if again, err := x509.MarshalPKIXPublicKey(ec); err != nil || !bytes.Equal(again, spki) {
+		return nil, errors.New("public key: not in its one canonical encoding")
 	}
 	return ec, nil
 }

@@ -49,7 +49,8 @@ type TrustedRoot struct {
 	CAs  [][][]byte
 	// CTKeys are SPKIs of P-256 keys.
 	CTKeys [][]byte
-	// ValidFor holds for TSAs, CAs and CTKeys.
+	// ValidFor holds for all TSAs, CAs and CTKeys: a file in which theirs differ
+	// is refused.
 	ValidFor Validity
 }
 
@@ -255,25 +256,47 @@ func ParseTrustedRoot(b []byte) (*TrustedRoot, error) {
 	if in.MediaType != trustedRootMediaType {
 		return nil, fmt.Errorf("trusted root: mediaType is %q, expected %q", in.MediaType, trustedRootMediaType)
 	}
+	t, err := in.read()
+	if err != nil {
+		return nil, fmt.Errorf("trusted root: %w", err)
+	}
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (in rootJSON) read() (*TrustedRoot, error) {
 	t := &TrustedRoot{}
 	for i, j := range in.Tlogs {
 		u, err := url.Parse(j.BaseURL)
 		if err != nil || u.Scheme != "https" || j.BaseURL != "https://"+u.Host {
-			return nil, fmt.Errorf("trusted root: tlogs[%d].baseUrl must be https:// and the log's origin, nothing more", i)
+			return nil, fmt.Errorf("tlogs[%d].baseUrl must be https:// and the log's origin, nothing more", i)
 		}
 		valid, err := j.check(detailsEd25519)
 		if err != nil {
-			return nil, fmt.Errorf("trusted root: tlogs[%d]: %w", i, err)
+			return nil, fmt.Errorf("tlogs[%d]: %w", i, err)
 		}
 		t.Logs = append(t.Logs, LogEntry{Origin: u.Host, SPKI: j.PublicKey.RawBytes, KeyID: j.LogID.KeyID, ValidFor: valid})
-		t.ValidFor = valid
+	}
+	var shared *Validity
+	share := func(v Validity) error {
+		if shared != nil && (!shared.Start.Equal(v.Start) || !shared.End.Equal(v.End)) {
+			return errors.New("validFor differs from that of another authority; give them one period")
+		}
+		shared = &v
+		return nil
 	}
 	for i, j := range in.CTLogs {
-		if _, err := j.check(detailsP256); err != nil {
-			return nil, fmt.Errorf("trusted root: ctlogs[%d]: %w", i, err)
+		valid, err := j.check(detailsP256)
+		if err == nil {
+			err = share(valid)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ctlogs[%d]: %w", i, err)
 		}
 		if id := sha256.Sum256(j.PublicKey.RawBytes); !bytes.Equal(id[:], j.LogID.KeyID) {
-			return nil, fmt.Errorf("trusted root: ctlogs[%d]: logId.keyId is not the SHA-256 of its key", i)
+			return nil, fmt.Errorf("ctlogs[%d]: logId.keyId is not the SHA-256 of its key", i)
 		}
 		t.CTKeys = append(t.CTKeys, j.PublicKey.RawBytes)
 	}
@@ -284,10 +307,12 @@ func ParseTrustedRoot(b []byte) (*TrustedRoot, error) {
 	}{{"certificateAuthorities", in.CAs, &t.CAs}, {"timestampAuthorities", in.TSAs, &t.TSAs}} {
 		for i, j := range group.in {
 			valid, err := j.ValidFor.validity()
-			if err != nil {
-				return nil, fmt.Errorf("trusted root: %s[%d]: %w", group.name, i, err)
+			if err == nil {
+				err = share(valid)
 			}
-			t.ValidFor = valid
+			if err != nil {
+				return nil, fmt.Errorf("%s[%d]: %w", group.name, i, err)
+			}
 			var chain [][]byte
 			for _, c := range j.CertChain.Certificates {
 				chain = append(chain, c.RawBytes)
@@ -295,8 +320,8 @@ func ParseTrustedRoot(b []byte) (*TrustedRoot, error) {
 			*group.out = append(*group.out, chain)
 		}
 	}
-	if err := t.Check(); err != nil {
-		return nil, err
+	if shared != nil {
+		t.ValidFor = *shared
 	}
 	return t, nil
 }

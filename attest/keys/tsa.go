@@ -97,7 +97,7 @@ func ParseTSAChain(ders [][]byte) (*Chain, error) {
 	if _, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok {
 		return nil, fmt.Errorf("timestamp authority: the first certificate's key is not ECDSA")
 	}
-	if err := chain.verify(leaf, leaf.NotAfter, x509.ExtKeyUsageTimeStamping); err != nil {
+	if err := chain.verify(leaf, chain.begin(), x509.ExtKeyUsageTimeStamping); err != nil {
 		return nil, fmt.Errorf("timestamp authority: %w", err)
 	}
 	return chain, nil
@@ -123,9 +123,8 @@ func (t *TSA) Stamp(message []byte, at time.Time) ([]byte, error) {
 // StampToken returns only the token, a DER ContentInfo, as PDF signatures
 // embed it.
 func (t *TSA) StampToken(message []byte, at time.Time) ([]byte, error) {
-	leaf := t.chain.Lowest()
-	if at.Before(leaf.NotBefore) || at.After(leaf.NotAfter) {
-		return nil, fmt.Errorf("timestamp: %s is outside the authority's certificate (%s to %s)",
+	if leaf := t.chain.Lowest(); !t.chain.holds(at) {
+		return nil, fmt.Errorf("timestamp: %s is outside the authority's certificates (%s to %s)",
 			at.UTC().Format(time.RFC3339), leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
 	}
 	return t.StampDigest(sha256.Sum256(message), at)

@@ -28,7 +28,7 @@ func VerifyTimestamp(respDER, message []byte, chain [][]byte) (time.Time, error)
 
 // VerifyTimestamp is the function of that name for a chain that ParseTSAChain
 // has checked already. The response must embed the chain's own leaf, and its
-// time must lie within that certificate's validity.
+// time must lie within the validity of all certificates.
 func (c *Chain) VerifyTimestamp(respDER, message []byte) (time.Time, error) {
 	if len(respDER) > maxTimestamp {
 		return time.Time{}, fmt.Errorf("timestamp: longer than %d bytes", maxTimestamp)
@@ -39,16 +39,15 @@ func (c *Chain) VerifyTimestamp(respDER, message []byte) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("timestamp: %w", err)
 	}
-	leaf := c.Lowest()
-	if !signedBy(ts, leaf) {
+	if !signedBy(ts, c.Lowest()) {
 		return time.Time{}, errors.New("timestamp: it was not made with the certificate of this authority")
 	}
 	sum := sha256.Sum256(message)
 	if ts.HashAlgorithm != crypto.SHA256 || !bytes.Equal(ts.HashedMessage, sum[:]) {
 		return time.Time{}, errors.New("timestamp: it is over other bytes")
 	}
-	if ts.Time.Before(leaf.NotBefore) || ts.Time.After(leaf.NotAfter) {
-		return time.Time{}, fmt.Errorf("timestamp: %s is outside the authority's certificate", ts.Time.UTC().Format(time.RFC3339))
+	if !c.holds(ts.Time) {
+		return time.Time{}, fmt.Errorf("timestamp: %s is outside the authority's certificates", ts.Time.UTC().Format(time.RFC3339))
 	}
 	return ts.Time.UTC(), nil
 }
