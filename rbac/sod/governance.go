@@ -52,7 +52,7 @@ func (b *builder) apply(pos int, e *Entry) error {
 			return err
 		}
 		if b.enables(e, RoleRiskOfficer) {
-			b.st.policies = append(b.st.policies, publication{pos, p.Digest})
+			b.st.policies = append(b.st.policies, publication{pos, p.Digest, policyKey{e.Project, p.Name}})
 		}
 	case attest.KindInventory:
 		var inv attest.InventoryEntry

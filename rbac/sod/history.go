@@ -76,7 +76,10 @@ type keyRecord struct {
 type publication struct {
 	pos    int
 	digest string
+	key    policyKey
 }
+
+type policyKey struct{ project, name string }
 
 type inventoryKey struct{ project, model string }
 
@@ -212,15 +215,36 @@ func (h *History) Entry(index int64) (Entry, bool) {
 // with the rule that it broke.
 func (h *History) Refusals() []Violation { return append([]Violation(nil), h.refusals...) }
 
-// Policy returns the earliest effective publication of a policy digest below
-// an index: signed by a risk officer of its project with a valid key.
-func (h *History) Policy(digest string, below int64) (Entry, bool) {
-	for _, p := range h.state.policies {
-		if e := h.entries[p.pos]; p.digest == digest && e.Index < below {
-			return e, true
+// Policy returns the latest effective publication of a policy name in a
+// project below an index: signed by a risk officer with a valid key. That is
+// the policy in force; earlier digests of the name are superseded.
+func (h *History) Policy(project, name string, below int64) (attest.PolicyPublication, Entry, bool) {
+	for i := len(h.state.policies) - 1; i >= 0; i-- {
+		p := h.state.policies[i]
+		e := h.entries[p.pos]
+		if p.key != (policyKey{project, name}) || e.Index >= below {
+			continue
+		}
+		var pub attest.PolicyPublication
+		if json.Unmarshal(e.Predicate, &pub) != nil {
+			return attest.PolicyPublication{}, Entry{}, false
+		}
+		return pub, e, true
+	}
+	return attest.PolicyPublication{}, Entry{}, false
+}
+
+// OfKinds returns the entries of some kinds below an index, in log order.
+func (h *History) OfKinds(below int64, kinds ...string) []Entry {
+	var out []Entry
+	for i := 0; i < len(h.entries) && h.entries[i].Index < below; i++ {
+		for _, k := range kinds {
+			if h.entries[i].Kind == k {
+				out = append(out, h.entries[i])
+			}
 		}
 	}
-	return Entry{}, false
+	return out
 }
 
 // Inventory returns the latest effective inventory entry of a model below an

@@ -17,17 +17,29 @@ func (h *History) KeyValid(keyID, actor string, at int64) error {
 	if err := h.state.keyHeld(keyID, actor, at); err != nil {
 		return err
 	}
-	rec := h.state.keys[keyID]
-	if rec.compromised == nil {
-		return nil
-	}
 	// An entry that is not loaded was stamped no later than the next one; the
 	// revocation itself is loaded and above it, so there is a next one.
-	if i := h.search(at); i < len(h.entries) && !h.entries[i].Stamp.Before(*rec.compromised) && at != rec.revoked {
-		return fmt.Errorf("key %s of %s was declared compromised as of %s, before entry %d was logged",
-			short(keyID), actor, rec.compromised.UTC().Format(time.RFC3339), at)
+	if i := h.search(at); i < len(h.entries) {
+		return h.compromised(keyID, actor, at, h.entries[i].Stamp)
 	}
 	return nil
+}
+
+// Signed is KeyValid for an entry with its own stamp, loaded or not.
+func (h *History) Signed(e Entry) error {
+	if err := h.state.keyHeld(e.KeyID, e.Actor, e.Index); err != nil {
+		return err
+	}
+	return h.compromised(e.KeyID, e.Actor, e.Index, e.Stamp)
+}
+
+func (h *History) compromised(keyID, actor string, at int64, stamp time.Time) error {
+	rec := h.state.keys[keyID]
+	if rec.compromised == nil || stamp.Before(*rec.compromised) || at == rec.revoked {
+		return nil
+	}
+	return fmt.Errorf("key %s of %s was declared compromised as of %s, before entry %d was logged",
+		short(keyID), actor, rec.compromised.UTC().Format(time.RFC3339), at)
 }
 
 // KeyHeld is KeyValid without regard to compromises declared later. It is the
@@ -139,6 +151,9 @@ func (h *History) Humans(index int64) (people []string, unknown []string) {
 	}
 	return h.humans(&e)
 }
+
+// HumansOf is Humans for an entry that need not be loaded.
+func (h *History) HumansOf(e Entry) (people []string, unknown []string) { return h.humans(&e) }
 
 func (h *History) humans(e *Entry) (people []string, unknown []string) {
 	actors := []string{e.Actor}
