@@ -93,7 +93,7 @@ func TestVerifyTimestampRefuses(t *testing.T) {
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 1
-		if at, err := VerifyTimestamp(bad, []byte("message"), tsa.Chain()); err == nil {
+		if at, err := tsa.chain.VerifyTimestamp(bad, []byte("message")); err == nil {
 			accepted++
 			if !at.Equal(testTime) {
 				t.Fatalf("byte %d changes the time to %s", i, at)

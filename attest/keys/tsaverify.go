@@ -52,18 +52,22 @@ func (c *Chain) VerifyTimestamp(respDER, message []byte) (time.Time, error) {
 	return ts.Time.UTC(), nil
 }
 
-// signedBy reports whether leaf is the one signer of a parsed token. Other
-// authorities embed their whole chain; ours only the leaf.
+// signedBy reports whether leaf is the one signer of a parsed token. Ours embed
+// the leaf; other authorities embed their whole chain, or nothing.
 func signedBy(ts *timestamp.Timestamp, leaf *x509.Certificate) bool {
-	switch len(ts.Certificates) {
-	case 0:
-		return false // the parser checks no signature then
-	case 1:
+	if len(ts.Certificates) == 1 {
 		return bytes.Equal(ts.Certificates[0].Raw, leaf.Raw)
 	}
 	p7, err := pkcs7.Parse(ts.RawToken)
 	if err != nil {
 		return false
+	}
+	if len(p7.Certificates) == 0 {
+		// The parser had no certificate to check the signature with.
+		p7.Certificates = []*x509.Certificate{leaf}
+		if err := p7.Verify(); err != nil {
+			return false
+		}
 	}
 	signer := p7.GetOnlySigner()
 	return signer != nil && bytes.Equal(signer.Raw, leaf.Raw)
