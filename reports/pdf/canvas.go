@@ -23,6 +23,7 @@ var fontFamilies = [styleCount]string{"text", "strong", "code"}
 type elem struct {
 	tag, alt string
 	scope    string // of a TH: Row or Column
+	colSpan  int    // of a TD that spans columns
 	kids     []kid
 }
 

@@ -47,6 +47,7 @@ type layouter struct {
 	sources map[int64]bool
 	cited   map[int64]bool
 	numbers [3]int // of headings
+	level   int    // of the last heading
 	tables  int
 	figures int
 }
@@ -123,6 +124,10 @@ func (h *Heading) layout(l *layouter) ([]piece, error) {
 	if h.Level < 1 || h.Level > 3 {
 		return nil, fmt.Errorf("pdf: heading %q has level %d: use 1, 2 or 3", h.Text, h.Level)
 	}
+	if h.Level > l.level+1 {
+		return nil, fmt.Errorf("pdf: heading %q of level %d follows one of level %d: levels must not be skipped", h.Text, h.Level, l.level)
+	}
+	l.level = h.Level
 	l.numbers[h.Level-1]++
 	number := strconv.Itoa(l.numbers[0])
 	for i := 1; i < len(l.numbers); i++ {

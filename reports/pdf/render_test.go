@@ -18,8 +18,14 @@ func TestRenderIsDeterministic(t *testing.T) {
 	if _, err := pdfsig.Parse(a); err != nil {
 		t.Fatal(err)
 	}
+	keep(t, "sample.pdf", a)
+}
+
+// keep writes a document where AFFIDAVIT_KEEP_PDF says, to be looked at.
+func keep(t *testing.T, name string, data []byte) {
+	t.Helper()
 	if dir := os.Getenv("AFFIDAVIT_KEEP_PDF"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, "sample.pdf"), a, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -112,7 +112,7 @@ func sampleDocument(t *testing.T) *Document {
 		table.Rows = append(table.Rows, Row{Cells: []Cell{{Text: fmt.Sprintf("Group %d", i)}, {Text: fmt.Sprint(1000 + i*37)}, {Text: fmt.Sprintf("%.4f", 0.2+float64(i)/100)},
 			{Text: "0.1834 to 0.2215"}, {Text: []string{"Met", "Watch", "Not met", "Waiting"}[i%4], Status: []Status{StatusOK, StatusWarn, StatusBad, StatusWaiting}[i%4]}, {Cites: Cites{int64(i % 40), 3}, Evidence: true}}})
 	}
-	add(&Heading{1, "Outcomes"}, table, &Table{Caption: "Empty", Columns: []Column{{Title: "x"}}}, &Heading{3, "Commands"}, &Code{Lines: []string{"pdfsig documents/model-card.pdf", "cosign verify-blob-attestation --bundle b.json \\", "    --key keys/engineer.pub --type https://example.org/predicates/evaluation/v1 artefact.onnx"}},
+	add(&Heading{1, "Outcomes"}, table, &Table{Caption: "Empty", Columns: []Column{{Title: "x"}}}, &Heading{2, "Commands"}, &Heading{3, "To type"}, &Code{Lines: []string{"pdfsig documents/model-card.pdf", "cosign verify-blob-attestation --bundle b.json \\", "    --key keys/engineer.pub --type https://example.org/predicates/evaluation/v1 artefact.onnx"}},
 		&Heading{1, "Lineage"}, &Figure{Caption: "Lineage", Drawing: charts[3], Cites: Cites{12}}, &Prose{Text: "日本 \u202egnp.exe \x07 \U0001F600 and a tab\there.", Muted: true})
 	return d
 }

@@ -227,6 +227,9 @@ func (t *Table) row(l *layouter, tr *elem, row Row, cells [][]run, grid []gridCo
 		lines[j] = l.faces.wrap(runs, grid[j].w+0.5)
 		rows = max(rows, len(lines[j]))
 		owners[j] = tr.child("TD")
+		if row.Group {
+			owners[j].colSpan = len(t.Columns)
+		}
 	}
 	h := float64(rows)*cellLeading + 2*cellPadY
 	return piece{h: h, draw: func(c *canvas, y float64) {

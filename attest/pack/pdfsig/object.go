@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // The value types of a PDF object. Null is nil, booleans are bool, integers int64, reals float64.
@@ -141,7 +143,8 @@ func (p *parser) scalar() (any, error) {
 		return n, nil
 	}
 	f, err := strconv.ParseFloat(t, 64)
-	if err != nil {
+	// PDF reals have no exponent, no infinity and no hexadecimal form, all of which strconv would take.
+	if err != nil || strings.Trim(t, "+-.0123456789") != "" || math.IsInf(f, 0) {
 		p.pos = start
 		return nil, p.errorf("unknown token %.20q", t)
 	}
@@ -377,7 +380,12 @@ func AppendObject(b []byte, v any) []byte {
 	case int64:
 		return strconv.AppendInt(b, v, 10)
 	case float64:
-		return strconv.AppendFloat(b, v, 'f', -1, 64)
+		at := len(b)
+		b = strconv.AppendFloat(b, v, 'f', -1, 64)
+		if !bytes.ContainsRune(b[at:], '.') {
+			b = append(b, ".0"...)
+		}
+		return b
 	case Name:
 		return appendName(b, v)
 	case String:
