@@ -40,6 +40,13 @@
 //     nothing but zeros is NaN.
 //   - A branch compares with the IEEE rules, so a NaN takes the false branch of
 //     every mode except NEQ, unless the node's missing-value track says true.
+//   - A Binarizer refuses NaN, and so does a LabelEncoder as a key before version
+//     4 of ai.onnx.ml. Of equal keys of a LabelEncoder the first one counts.
+//   - base_values are added to the score of every class or target, also where no
+//     leaf of a row contributed. Without them, the label of three or more classes
+//     is the best of those to which a leaf contributed.
+//   - A regressor of a single target takes post_transform NONE or PROBIT; for
+//     another one a node after it says what is meant.
 //   - PROBIT uses the exact inverse error function, where ONNX Runtime uses an
 //     approximation good to about 2e-3.
 //
