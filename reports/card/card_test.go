@@ -41,10 +41,20 @@ func TestDocumentsAreDeterministic(t *testing.T) {
 		if fields, err := f.SignatureFields(0); err != nil || len(fields) != 2 {
 			t.Errorf("%s: %d signature fields, %v", name, len(fields), err)
 		}
-		if dir := os.Getenv("AFFIDAVIT_KEEP_PDF"); dir != "" {
-			if err := os.WriteFile(filepath.Join(dir, name+".pdf"), data, 0o600); err != nil {
-				t.Fatal(err)
-			}
+	}
+	keep(t, a)
+}
+
+// keep writes documents where AFFIDAVIT_KEEP_PDF says, to be looked at.
+func keep(t *testing.T, docs map[string][]byte) {
+	t.Helper()
+	dir := os.Getenv("AFFIDAVIT_KEEP_PDF")
+	if dir == "" {
+		return
+	}
+	for name, data := range docs {
+		if err := os.WriteFile(filepath.Join(dir, name+".pdf"), data, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -224,7 +224,7 @@ func (in PromotionRecord) outcome() pdf.Block {
 		{Key: "Decisions", Value: fmt.Sprintf("%d signed, %d attempts refused", len(in.Decisions), len(in.Refused)), Prose: true},
 	}}
 	if in.Canary != nil {
-		kv.Items = append(kv.Items, pdf.KeyValue{Key: "Canary", Value: fmt.Sprintf("%s, on %s simulated requests", sentence(in.Canary.Verdict), whole(in.Canary.Requests)), Cites: in.Canary.Sources})
+		kv.Items = append(kv.Items, pdf.KeyValue{Key: "Canary", Value: fmt.Sprintf("%s, on %s simulated requests", sentence(orDefault(in.Canary.Verdict, "no verdict")), whole(in.Canary.Requests)), Cites: in.Canary.Sources})
 	}
 	return kv
 }
@@ -302,7 +302,7 @@ func (b *builder) canary(c Canary) error {
 	if status == pdf.StatusNone {
 		status = pdf.StatusWarn
 	}
-	b.add(&pdf.Callout{Status: status, Title: sentence(c.Verdict), Text: c.Words, Cites: c.Sources})
+	b.add(&pdf.Callout{Status: status, Title: sentence(orDefault(c.Verdict, pdf.NoEvidence)), Text: c.Words, Cites: c.Sources})
 	b.state(Stated{Sources: c.Sources, Text: fmt.Sprintf("%s simulated requests were shared between the champion %s and the challenger %s, which received %s %% of them at random. "+
 		"They are simulated requests: rows of held-out applicants drawn again under new identifiers, not people who applied.", whole(c.Requests), c.Champion, c.Challenger, number(c.Weight*100, 1))})
 	b.prose(fmt.Sprintf("Evidence is an e-value, valid at any time of looking: 1 is none. Any guardrail whose evidence of harm reaches %s rolls the challenger back (error rate %s over all guardrails); "+
@@ -311,9 +311,9 @@ func (b *builder) canary(c Canary) error {
 	for _, g := range c.Guardrails {
 		result := pdf.Cell{Text: "Undecided", Status: pdf.StatusWaiting}
 		switch {
-		case g.EHarm >= c.HarmLimit:
+		case c.HarmLimit > 0 && g.EHarm >= c.HarmLimit:
 			result = pdf.Cell{Text: "Harm", Status: pdf.StatusBad}
-		case g.ESafe >= c.SafeLimit:
+		case c.SafeLimit > 0 && g.ESafe >= c.SafeLimit:
 			result = pdf.Cell{Text: "Safe", Status: pdf.StatusOK}
 		}
 		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: g.Name, Bold: true}, {Text: whole(g.Events)}, {Text: eValue(g.EHarm)}, {Text: eLimit(c.HarmLimit)}, {Text: eValue(g.ESafe)}, {Text: eLimit(c.SafeLimit)}, result}})
