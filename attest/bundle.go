@@ -176,9 +176,9 @@ func (b *Bundle) setKey(in bundleJSON) error {
 		}
 		b.Certificate, b.PublicKey = cert.RawBytes, id.PublicKey
 	default:
-		key, err := bodyKey(b.Body)
-		if err != nil {
-			return refuse(CodeBody, "canonicalizedBody", "%v", err)
+		key, ok := leafField(b.Body, leafPublicKey)
+		if !ok {
+			return refuse(CodeBody, "canonicalizedBody", "it names no public key, though the bundle has no certificate")
 		}
 		b.PublicKey, b.Hint = key, pub.Hint
 	}

@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -126,21 +125,6 @@ func (s *Signed) leafBody(digest [32]byte) ([]byte, error) {
 		return nil, refuse(CodeBody, "canonicalizedBody", "the log entry has %d bytes, it must stay below %d", len(body), MaxLeaf)
 	}
 	return []byte(body), nil
-}
-
-// bodyKey finds the public key of a log entry that holds one. It reads no more
-// than that: Verifier.Verify rebuilds the entry and compares every byte.
-func bodyKey(body []byte) ([]byte, error) {
-	_, rest, found := bytes.Cut(body, []byte(`"publicKey":{"rawBytes":"`))
-	text, _, closed := bytes.Cut(rest, []byte(`"`))
-	if !found || !closed || len(text) > 1024 {
-		return nil, errors.New("it names no public key, though the bundle has no certificate")
-	}
-	key, err := base64.StdEncoding.Strict().DecodeString(string(text))
-	if err != nil {
-		return nil, errors.New("its public key is not base64")
-	}
-	return key, nil
 }
 
 type rawJSON struct {

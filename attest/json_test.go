@@ -18,6 +18,7 @@ type sample struct {
 	Raw   json.RawMessage   `json:"raw"`
 	Words map[string]string `json:"words"`
 	Embedded
+	Self *sample `json:"self"`
 }
 
 // Embedded is exported so that encoding/json promotes its field.
@@ -36,6 +37,7 @@ func TestStrictUnmarshal(t *testing.T) {
 		"space":        " \t\r\n{ \"name\" : \"a\" , \"list\" : [ ] } \n",
 		"escapes":      `{"name":"\"\\\/\b\f\n\r\té\ud83d\ude00"}`,
 		"escaped name": `{"n\u0061me":"a"}`,
+		"recursive":    `{"self":{"self":{"extra":"x"}}}`,
 		"null":         `{"inner":null,"list":null}`,
 		"big double":   `{"raw":1.7976931348623157e308}`,
 		"2^53 - 1":     `{"raw":9007199254740991}`,
@@ -62,6 +64,7 @@ func TestStrictUnmarshal(t *testing.T) {
 		"other case, in a map":    `{"map":{"x":{"Value":1}}}`,
 		"other case, embedded":    `{"Extra":"e"}`,
 		"unknown":                 `{"surprise":1}`,
+		"unknown, recursive":      `{"self":{"self":{"surprise":1}}}`,
 		"unknown, nested":         `{"inner":{"surprise":1}}`,
 		"trailing value":          `{}{}`,
 		"trailing word":           `{} x`,

@@ -334,6 +334,17 @@ func shapeOf(v any) *shape {
 	return newShape(t, false)
 }
 
+// newShape describes a type; open allows unknown fields in it and below.
+func newShape(t reflect.Type, open bool) *shape { return shapes{}.of(t, open) }
+
+// shapes holds the structs being described, so that recursive types end.
+type shapes map[shapeKey]*shape
+
+type shapeKey struct {
+	t    reflect.Type
+	open bool
+}
+
 func foreign(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[Provenance](), reflect.TypeFor[TestResult](), reflect.TypeFor[VSA](), reflect.TypeFor[OMS]():
@@ -342,7 +353,7 @@ func foreign(t reflect.Type) bool {
 	return false
 }
 
-func newShape(t reflect.Type, open bool) *shape {
+func (m shapes) of(t reflect.Type, open bool) *shape {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -351,21 +362,30 @@ func newShape(t reflect.Type, open bool) *shape {
 	}
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array, reflect.Map:
-		return &shape{elem: newShape(t.Elem(), open)}
+		return &shape{elem: m.of(t.Elem(), open)}
 	case reflect.Struct:
-		sh := &shape{fields: map[string]*shape{}, folded: map[string]string{}, open: open || foreign(t)}
-		sh.addFields(t)
+		key := shapeKey{t, open || foreign(t)}
+		if sh, ok := m[key]; ok {
+			return sh
+		}
+		sh := &shape{fields: map[string]*shape{}, folded: map[string]string{}, open: key.open}
+		m[key] = sh
+		m.addFields(sh, t)
 		return sh
 	}
 	return nil
 }
 
-func (sh *shape) addFields(t reflect.Type) {
+func (m shapes) addFields(sh *shape, t reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct {
-			sh.addFields(f.Type)
+		typ := f.Type
+		if typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		if f.Anonymous && name == "" && typ.Kind() == reflect.Struct {
+			m.addFields(sh, typ)
 			continue
 		}
 		if !f.IsExported() || name == "-" {
@@ -374,7 +394,7 @@ func (sh *shape) addFields(t reflect.Type) {
 		if name == "" {
 			name = f.Name
 		}
-		sh.fields[name] = newShape(f.Type, sh.open)
+		sh.fields[name] = m.of(f.Type, sh.open)
 		sh.folded[foldName(name)] = name
 	}
 }

@@ -228,12 +228,23 @@ func parseInToto(payload []byte) (*Statement, map[string]json.RawMessage, error)
 	if len(in.Predicate) == 0 || in.Predicate[0] != '{' {
 		return nil, nil, errors.New("predicate must be an object")
 	}
+	for i, sub := range in.Subject {
+		if len(sub.Name) > maxName {
+			return nil, nil, fmt.Errorf("subject[%d].name is longer than %d bytes", i, maxName)
+		}
+	}
+	st, err := in.statement()
+	if err != nil {
+		return nil, nil, err
+	}
+	return st, in.Subject[0].Annotations, nil
+}
+
+// statement decodes the annotations, except the step.
+func (in statementJSON) statement() (*Statement, error) {
 	st := &Statement{Type: in.Type, PredicateType: in.PredicateType, Predicate: in.Predicate, Subject: make([]Subject, len(in.Subject))}
 	for i, s := range in.Subject {
 		out := Subject{Name: s.Name, Digest: s.Digest}
-		if len(s.Name) > maxName {
-			return nil, nil, fmt.Errorf("subject[%d].name is longer than %d bytes", i, maxName)
-		}
 		if len(s.Annotations) > 0 {
 			out.Annotations = make(map[string]any, len(s.Annotations))
 		}
@@ -244,13 +255,13 @@ func parseInToto(payload []byte) (*Statement, map[string]json.RawMessage, error)
 			}
 			var v any
 			if err := json.Unmarshal(raw, &v); err != nil {
-				return nil, nil, fmt.Errorf("subject[%d].annotations: %w", i, err)
+				return nil, fmt.Errorf("subject[%d].annotations: %w", i, err)
 			}
 			out.Annotations[name] = v
 		}
 		st.Subject[i] = out
 	}
-	return st, in.Subject[0].Annotations, nil
+	return st, nil
 }
 
 // checkSubjects demands of each subject a SHA-256 that is a node of the step,

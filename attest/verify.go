@@ -183,7 +183,7 @@ func (v *Verifier) key(b *Bundle) (*ecdsa.PublicKey, *keys.Identity, error) {
 		}
 		return k.pub, nil, nil
 	}
-	c, err := v.identities.get(sha256.Sum256(b.Certificate), func() (*checkedIdentity, error) { return v.identity(b.Certificate) })
+	c, err := v.certificate(b.Certificate)
 	if err != nil {
 		return nil, nil, refuse(CodeCertificate, "certificate", "%v", err)
 	}
@@ -191,6 +191,11 @@ func (v *Verifier) key(b *Bundle) (*ecdsa.PublicKey, *keys.Identity, error) {
 		return nil, nil, refuse(CodeCertificate, "certificate", "it is for another key")
 	}
 	return c.pub, &c.id, nil
+}
+
+// certificate checks all of a certificate but the time of its use.
+func (v *Verifier) certificate(der []byte) (*checkedIdentity, error) {
+	return v.identities.get(sha256.Sum256(der), func() (*checkedIdentity, error) { return v.identity(der) })
 }
 
 func (v *Verifier) identity(der []byte) (*checkedIdentity, error) {

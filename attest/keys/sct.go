@@ -59,6 +59,9 @@ func marshalSCTList(logID [32]byte, millis uint64, sig []byte) ([]byte, error) {
 // VerifySCT checks that leaf, issued by issuer, embeds one certificate
 // timestamp by the log with the given key. It returns the SCT's time.
 func VerifySCT(leaf, issuer *x509.Certificate, logKey *ecdsa.PublicKey) (time.Time, error) {
+	if len(leaf.Raw) > maxCertificate {
+		return time.Time{}, errors.New("certificate timestamp: the certificate is too long")
+	}
 	var value []byte
 	for _, e := range leaf.Extensions {
 		if e.Id.Equal(oidSCTList) {
