@@ -137,6 +137,8 @@ type GroupRate struct {
 	FPR       *float64    `json:"fpr,omitempty"`
 	Verdict   Verdict     `json:"verdict"`
 	Reference bool        `json:"reference,omitempty"`
+	// Withheld says why a suppressed group is not shown; its numbers are neither printed nor drawn.
+	Withheld string `json:"withheld,omitempty"`
 }
 
 // FairnessTable compares the groups of one attribute, or of an intersection of two.

@@ -80,10 +80,14 @@ type DeploymentEvent struct {
 
 // Guardrail is one thing that the canary watches, with its evidence at the end: e-values, so 1 is none.
 type Guardrail struct {
-	Name   string  `json:"name"`
-	Events int64   `json:"events"`
-	EHarm  float64 `json:"eHarm"`
-	ESafe  float64 `json:"eSafe"`
+	Name string `json:"name"`
+	// Events counts both arms, CanaryEvents the challenger's.
+	Events       int64   `json:"events"`
+	CanaryEvents int64   `json:"canaryEvents"`
+	EHarm        float64 `json:"eHarm"`
+	ESafe        float64 `json:"eSafe"`
+	// RollbackOnly guardrails can roll back, and promotion does not wait for them.
+	RollbackOnly bool `json:"rollbackOnly,omitempty"`
 	// Harm and Safe trace the evidence: X is the request count, Y the e-value. They may be empty.
 	Harm []pdf.Point `json:"harm,omitempty"`
 	Safe []pdf.Point `json:"safe,omitempty"`
@@ -100,7 +104,7 @@ type Canary struct {
 	Beta       float64     `json:"beta"`
 	HarmLimit  float64     `json:"harmLimit"`
 	SafeLimit  float64     `json:"safeLimit"`
-	Verdict    string      `json:"verdict"` // promote, roll back, inconclusive
+	Verdict    string      `json:"verdict"` // promote, rollback, inconclusive, continue
 	Words      string      `json:"words"`
 	Guardrails []Guardrail `json:"guardrails"`
 	Sources    []int64     `json:"sources,omitempty"`
@@ -224,7 +228,8 @@ func (in PromotionRecord) outcome() pdf.Block {
 		{Key: "Decisions", Value: fmt.Sprintf("%d signed, %d attempts refused", len(in.Decisions), len(in.Refused)), Prose: true},
 	}}
 	if in.Canary != nil {
-		kv.Items = append(kv.Items, pdf.KeyValue{Key: "Canary", Value: fmt.Sprintf("%s, on %s simulated requests", sentence(orDefault(in.Canary.Verdict, "no verdict")), whole(in.Canary.Requests)), Cites: in.Canary.Sources})
+		_, words := in.Canary.verdict()
+		kv.Items = append(kv.Items, pdf.KeyValue{Key: "Canary", Value: fmt.Sprintf("%s; on %s simulated requests", words, whole(in.Canary.Requests)), Cites: in.Canary.Sources})
 	}
 	return kv
 }
@@ -296,27 +301,41 @@ func (b *builder) deployments(items []DeploymentEvent) {
 	b.add(t)
 }
 
+// verdict gives the canary's outcome with its sign and in words.
+func (c Canary) verdict() (pdf.Status, string) {
+	switch c.Verdict {
+	case "promote":
+		return pdf.StatusOK, "Promote"
+	case "rollback":
+		return pdf.StatusBad, "Roll back"
+	case "inconclusive":
+		return pdf.StatusWarn, "Inconclusive: the champion stays"
+	case "":
+		return pdf.StatusWaiting, "No verdict recorded"
+	}
+	return pdf.StatusWaiting, sentence(c.Verdict)
+}
+
 func (b *builder) canary(c Canary) error {
 	b.h1("Canary")
-	status := map[string]pdf.Status{"promote": pdf.StatusOK, "roll back": pdf.StatusBad}[c.Verdict]
-	if status == pdf.StatusNone {
-		status = pdf.StatusWarn
-	}
-	b.add(&pdf.Callout{Status: status, Title: sentence(orDefault(c.Verdict, pdf.NoEvidence)), Text: c.Words, Cites: c.Sources})
+	status, words := c.verdict()
+	b.add(&pdf.Callout{Status: status, Title: words, Text: c.Words, Cites: c.Sources})
 	b.state(Stated{Sources: c.Sources, Text: fmt.Sprintf("%s simulated requests were shared between the champion %s and the challenger %s, which received %s %% of them at random. "+
 		"They are simulated requests: rows of held-out applicants drawn again under new identifiers, not people who applied.", whole(c.Requests), c.Champion, c.Challenger, number(c.Weight*100, 1))})
 	b.prose(fmt.Sprintf("Evidence is an e-value, valid at any time of looking: 1 is none. Any guardrail whose evidence of harm reaches %s rolls the challenger back (error rate %s over all guardrails); "+
 		"when every guardrail's evidence of safety reaches %s it may be promoted (error rate %s).", eLimit(c.HarmLimit), number(c.Alpha, 2), eLimit(c.SafeLimit), number(c.Beta, 2)))
-	t := &pdf.Table{Caption: "Guardrails at the end, on simulated requests", Cites: c.Sources, Columns: []pdf.Column{{Title: "Guardrail"}, {Title: "Events", Align: pdf.Right}, {Title: "Evidence of harm", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Evidence of safety", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Result"}}}
+	t := &pdf.Table{Caption: "Guardrails at the end, on simulated requests", Cites: c.Sources, Columns: []pdf.Column{{Title: "Guardrail"}, {Title: "Events", Align: pdf.Right}, {Title: "Of the challenger", Align: pdf.Right}, {Title: "Evidence of harm", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Evidence of safety", Align: pdf.Right}, {Title: "Limit", Align: pdf.Right}, {Title: "Result"}}}
 	for _, g := range c.Guardrails {
 		result := pdf.Cell{Text: "Undecided", Status: pdf.StatusWaiting}
 		switch {
 		case c.HarmLimit > 0 && g.EHarm >= c.HarmLimit:
 			result = pdf.Cell{Text: "Harm", Status: pdf.StatusBad}
+		case g.RollbackOnly:
+			result = pdf.Cell{Text: "No harm; not waited for", Status: pdf.StatusInfo}
 		case c.SafeLimit > 0 && g.ESafe >= c.SafeLimit:
 			result = pdf.Cell{Text: "Safe", Status: pdf.StatusOK}
 		}
-		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: g.Name, Bold: true}, {Text: whole(g.Events)}, {Text: eValue(g.EHarm)}, {Text: eLimit(c.HarmLimit)}, {Text: eValue(g.ESafe)}, {Text: eLimit(c.SafeLimit)}, result}})
+		t.Rows = append(t.Rows, pdf.Row{Cells: []pdf.Cell{{Text: g.Name, Bold: true}, {Text: whole(g.Events)}, {Text: whole(g.CanaryEvents)}, {Text: eValue(g.EHarm)}, {Text: eLimit(c.HarmLimit)}, {Text: eValue(g.ESafe)}, {Text: eLimit(c.SafeLimit)}, result}})
 	}
 	b.add(t)
 	for _, side := range []struct {
@@ -334,15 +353,26 @@ func (b *builder) canary(c Canary) error {
 	return nil
 }
 
+// Evidence beyond these is drawn at the edge: the decision is at the limits, and a value may fall or rise without bound.
+const (
+	leastDrawn = 1e-3
+	mostDrawn  = 1e6
+)
+
 func (b *builder) evidenceChart(c Canary, what string, limit pdf.Limit, of func(Guardrail) []pdf.Point) error {
 	chart := &pdf.LineChart{Title: "Evidence of " + what + " during the canary", X: pdf.Axis{Label: "Simulated requests"}, Y: pdf.Axis{Label: "e-value, logarithmic", Log: true}, Limits: []pdf.Limit{limit}, Height: 190}
-	highest := 0.0
+	highest, edge := 0.0, ""
 	for _, g := range c.Guardrails {
 		if pts := of(g); len(pts) > 0 {
-			chart.Series = append(chart.Series, pdf.Series{Name: g.Name, Points: pts})
-			for _, p := range pts {
+			drawn := make([]pdf.Point, len(pts))
+			for i, p := range pts {
 				highest = max(highest, p.Y)
+				if p.Y < leastDrawn || p.Y > mostDrawn {
+					edge = "; values below 0.001 and above 1,000,000 are drawn at the edge"
+				}
+				drawn[i] = pdf.Point{X: p.X, Y: min(max(p.Y, leastDrawn), mostDrawn)}
 			}
+			chart.Series = append(chart.Series, pdf.Series{Name: g.Name, Points: drawn})
 		}
 	}
 	if len(chart.Series) == 0 {
@@ -353,7 +383,7 @@ func (b *builder) evidenceChart(c Canary, what string, limit pdf.Limit, of func(
 	if err != nil {
 		return err
 	}
-	b.add(&pdf.Figure{Caption: fmt.Sprintf("Evidence of %s over %s simulated requests", what, whole(c.Requests)), Drawing: d, Cites: c.Sources})
+	b.add(&pdf.Figure{Caption: fmt.Sprintf("Evidence of %s over %s simulated requests%s", what, whole(c.Requests), edge), Drawing: d, Cites: c.Sources})
 	return nil
 }
 

@@ -66,7 +66,7 @@ func sampleFairness() []FairnessTable {
 			Groups: []GroupRate{
 				{Group: "Not African American", N: 614, Selected: 571, Rate: .930, RateCI: ci(.907, .948), Ratio: 1, TPR: ptr(.412), FPR: ptr(.031), Verdict: Reference, Reference: true},
 				{Group: "African American", N: 100, Selected: 72, Rate: .720, RateCI: ci(.625, .799), Ratio: .774, RatioCI: ci(.684, .876), TPR: ptr(.571), FPR: ptr(.139), Verdict: Watch},
-				{Group: "Recorded as unknown", N: 6, Verdict: Suppressed},
+				{Group: "Recorded as unknown", Verdict: Suppressed, Withheld: "fewer than 10 rows"},
 			},
 			Measures: []Measure{
 				{Name: "Demographic parity difference", Value: .210, Interval: ci(.125, .306), N: 714, Digits: 3, Method: "Newcombe", Sources: []int64{26}},
@@ -163,7 +163,7 @@ func samplePromotion() PromotionRecord {
 	}
 	c := &Canary{Champion: "1.0.0", Challenger: "2.0.0", Requests: 20000, Weight: .1, Alpha: .01, Beta: .05, HarmLimit: 300, SafeLimit: 20, Verdict: "promote", Words: "No guardrail shows harm and all three show safety after 17,400 simulated requests.", Sources: []int64{37}}
 	for i, name := range []string{"errors", "latency", "flag rate"} {
-		g := Guardrail{Name: name, Events: int64(1200 + 300*i), EHarm: .02 * float64(i+1), ESafe: 24 + 31*float64(i)}
+		g := Guardrail{Name: name, Events: int64(1200 + 300*i), CanaryEvents: int64(118 + 31*i), RollbackOnly: i == 0, EHarm: .02 * float64(i+1), ESafe: 24 + 31*float64(i)}
 		for k := range 200 {
 			x := float64(k) * 100
 			g.Harm = append(g.Harm, pdf.Point{X: x, Y: math.Pow(g.EHarm, x/20000) * math.Exp(.3*math.Sin(x/900+float64(i)))})

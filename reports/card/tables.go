@@ -202,7 +202,7 @@ func ratioChart(f FairnessTable) (*pdf.Drawing, error) {
 		bar := pdf.Bar{Label: g.Group, Note: "n = " + whole(g.N), Value: g.Ratio}
 		switch {
 		case g.Verdict == Suppressed:
-			bar.Note, bar.Missing = "", "suppressed: too few people to show"
+			bar.Note, bar.Missing = "", "suppressed: "+orDefault(g.Withheld, "too few people to show")
 		case g.Reference:
 			bar.Color = pdf.Muted
 		}

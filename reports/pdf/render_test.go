@@ -30,3 +30,16 @@ func keep(t *testing.T, name string, data []byte) {
 		}
 	}
 }
+
+func BenchmarkRender(b *testing.B) {
+	d := smallDocument()
+	for range 200 {
+		d.Body = append(d.Body, &Statement{Text: "A sentence that is long enough to wrap once on a page of this width, and then goes on to say a little more.", Cites: Cites{0}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Render(d); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -47,11 +47,25 @@ func Sign(pdf []byte, opts SignOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	last := len(in.Revisions) - 1
-	fields, err := in.SignatureFields(last)
+	fields, err := in.SignatureFields(len(in.Revisions) - 1)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
+	for _, f := range fields {
+		if f.Dict["V"] == nil {
+			continue
+		}
+		// Whoever signs second must not vouch for a document whose first signature no longer holds.
+		if _, err := pdfsig.Verify(pdf); err != nil {
+			return nil, fmt.Errorf("sign: the document carries a signature that does not hold: %w", err)
+		}
+		break
+	}
+	return fill(in, fields, opts)
+}
+
+// fill signs the first empty field.
+func fill(in *pdfsig.File, fields []pdfsig.Field, opts SignOptions) ([]byte, error) {
 	var field *pdfsig.Field
 	for i := range fields {
 		if fields[i].Dict["V"] == nil {
