@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"affidavit/attest/keys"
@@ -249,6 +250,31 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkVerifyMany reads and verifies the bundles of a pack on all cores.
+func BenchmarkVerifyMany(b *testing.B) {
+	f := newFixture(b)
+	f.fill(b, 512)
+	v := f.verifier(b)
+	var raw [][]byte
+	for i := range f.log.Size() {
+		raw = append(raw, f.bundle(b, i))
+	}
+	var next atomic.Int64
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			parsed, err := ParseBundle(raw[next.Add(1)%int64(len(raw))])
+			if err == nil {
+				_, err = v.Verify(parsed)
+			}
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }
 
 func BenchmarkSigstoreGoVerify(b *testing.B) {

@@ -245,7 +245,8 @@ func (v *Verifier) inclusion(b *Bundle, log trustedLog, body []byte) (tlog.Check
 	if p.Index < 0 || p.Index >= p.Size {
 		return tlog.Checkpoint{}, refuse(CodeIndex, "logIndex", "%d is not below the tree size %d", p.Index, p.Size)
 	}
-	c, err := v.checkpoints.get(sha256.Sum256([]byte(p.Checkpoint)), func() (tlog.Checkpoint, error) {
+	// The key hash is part of the name: a root may trust two keys of one origin.
+	c, err := v.checkpoints.get(sha256.Sum256(append([]byte(p.Checkpoint), p.LogKeyHash...)), func() (tlog.Checkpoint, error) {
 		return tlog.ParseCheckpoint(p.Checkpoint, log.verifier)
 	})
 	if err != nil {
