@@ -95,8 +95,7 @@ func signCMS(digest []byte, opts SignOptions) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(signed)
-	sig, err := signDigest(opts.Signer, sum[:])
+	sig, err := opts.signMessage(signed)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,10 @@ type Timestamper func(sig []byte) (timeStampToken []byte, err error)
 
 // SignOptions says who signs and what the signature claims.
 type SignOptions struct {
-	// Signer holds the private key, ECDSA on P-256.
-	Signer crypto.Signer
+	// Signer holds the private key, ECDSA on P-256. For keys that hash what they sign, as KMS and attest/keys do, leave it nil
+	// and set SignMessage: it returns the ASN.1 DER ECDSA signature over SHA-256(message).
+	Signer      crypto.Signer
+	SignMessage func(message []byte) ([]byte, error)
 	// Chain is the signer's certificate followed by its issuers; all of it is put into the signature.
 	Chain []*x509.Certificate
 	// Name, Reason and Location are shown by readers. Name defaults to the certificate's common name.
@@ -92,17 +94,17 @@ func fill(in *pdfsig.File, fields []pdfsig.Field, opts SignOptions) ([]byte, err
 }
 
 func (o *SignOptions) check() error {
-	if o.Signer == nil || len(o.Chain) == 0 {
-		return errors.New("sign: Signer and Chain must be set")
+	if (o.Signer == nil) == (o.SignMessage == nil) || len(o.Chain) == 0 {
+		return errors.New("sign: Chain and one of Signer and SignMessage must be set")
 	}
 	if o.When.IsZero() {
 		return errors.New("sign: When must be set: the claimed time of signing is not taken from the clock")
 	}
-	pub, ok := o.Signer.Public().(*ecdsa.PublicKey)
+	pub, ok := o.Chain[0].PublicKey.(*ecdsa.PublicKey)
 	if !ok || pub.Curve != elliptic.P256() {
 		return errors.New("sign: only ECDSA keys on P-256 are supported")
 	}
-	if !pub.Equal(o.Chain[0].PublicKey) {
+	if o.Signer != nil && !pub.Equal(o.Signer.Public()) {
 		return errors.New("sign: the first certificate of Chain is not that of the signer's key")
 	}
 	return nil
@@ -175,11 +177,21 @@ func byteRangeText(before, after, rest int) string {
 	return fmt.Sprintf("[0 %010d %010d %010d]", before, after, rest)
 }
 
-// signDigest makes an ASN.1 ECDSA signature of a SHA-256 digest.
-func signDigest(s crypto.Signer, digest []byte) ([]byte, error) {
-	sig, err := s.Sign(rand.Reader, digest, crypto.SHA256)
+// signMessage makes an ASN.1 ECDSA signature over SHA-256(message), and checks it against the signer's certificate.
+func (o *SignOptions) signMessage(message []byte) ([]byte, error) {
+	digest := sha256.Sum256(message)
+	var sig []byte
+	var err error
+	if o.Signer != nil {
+		sig, err = o.Signer.Sign(rand.Reader, digest[:], crypto.SHA256)
+	} else {
+		sig, err = o.SignMessage(message)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the key refused to sign: %w", err)
+	}
+	if pub, ok := o.Chain[0].PublicKey.(*ecdsa.PublicKey); !ok || !ecdsa.VerifyASN1(pub, digest[:], sig) {
+		return nil, errors.New("the signature is not by the key of the first certificate of Chain")
 	}
 	return sig, nil
 }

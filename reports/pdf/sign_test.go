@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"affidavit/attest/keys"
 	"affidavit/attest/pack/pdfsig"
 )
 
@@ -194,9 +195,13 @@ func TestSignRefusesBadOptions(t *testing.T) {
 		"no time":           func(o *SignOptions) { o.When = time.Time{} },
 		"RSA":               func(o *SignOptions) { o.Signer = rsaKey },
 		"other certificate": func(o *SignOptions) { o.Chain = []*x509.Certificate{ca.cert} },
-		"refusing key":      func(o *SignOptions) { o.Signer = refusing{o.Signer} },
-		"refusing TSA":      func(o *SignOptions) { o.Timestamp = func([]byte) ([]byte, error) { return nil, errors.New("busy") } },
-		"broken TSA":        func(o *SignOptions) { o.Timestamp = func([]byte) ([]byte, error) { return []byte("x"), nil } },
+		"two keys":          func(o *SignOptions) { o.SignMessage = func([]byte) ([]byte, error) { return nil, nil } },
+		"lying key": func(o *SignOptions) {
+			o.Signer, o.SignMessage = nil, func([]byte) ([]byte, error) { return []byte{1}, nil }
+		},
+		"refusing key": func(o *SignOptions) { o.Signer = refusing{o.Signer} },
+		"refusing TSA": func(o *SignOptions) { o.Timestamp = func([]byte) ([]byte, error) { return nil, errors.New("busy") } },
+		"broken TSA":   func(o *SignOptions) { o.Timestamp = func([]byte) ([]byte, error) { return []byte("x"), nil } },
 	} {
 		o := good
 		mutate(&o)
@@ -233,6 +238,34 @@ func TestOutsideVerifiersAgree(t *testing.T) {
 	out, _ = exec.Command(pdfsigTool, "-nocert", writeTemp(t, signed)).CombinedOutput()
 	if strings.Contains(string(out), "Signature is Valid.") {
 		t.Errorf("pdfsig accepts a changed file, so this test proves nothing:\n%s", out)
+	}
+}
+
+// TestBuiltInAuthorities signs with the project's own keys, document certificates and timestamp authority.
+func TestBuiltInAuthorities(t *testing.T) {
+	ca := must[*keys.CA](t)(keys.NewCA("test", testTime))
+	tsa := must[*keys.TSA](t)(keys.NewTSA("test", testTime))
+	signer := must[keys.Signer](t)(keys.Ephemeral())
+	pub := must[*ecdsa.PublicKey](t)(keys.ParsePublicKey(signer.PublicKey()))
+	var chain []*x509.Certificate
+	for _, der := range must[[][]byte](t)(ca.IssueDocument("Renée Okafor", "renee@example.test", pub, testTime)) {
+		chain = append(chain, must[*x509.Certificate](t)(x509.ParseCertificate(der)))
+	}
+	at := testTime.Add(time.Minute)
+	signed := must[[]byte](t)(Sign(must[[]byte](t)(Render(smallDocument())), SignOptions{Chain: chain, When: testTime,
+		SignMessage: func(m []byte) ([]byte, error) { return signer.Sign(t.Context(), m) },
+		Timestamp:   func(sig []byte) ([]byte, error) { return tsa.StampToken(sig, at) }}))
+	infos := must[[]pdfsig.SignatureInfo](t)(pdfsig.Verify(signed))
+	if len(infos) != 1 || infos[0].Name != "Renée Okafor" || !infos[0].TimestampTime.Equal(at) {
+		t.Fatalf("%+v", infos)
+	}
+	got, err := keys.VerifyTimestamp(infos[0].TimestampResponse(), infos[0].SignatureValue, tsa.Chain())
+	if err != nil || !got.Equal(at) {
+		t.Errorf("the timestamp of the signature: %v, %v", got, err)
+	}
+	out, err := exec.Command(tool(t, "pdfsig"), "-nocert", writeTemp(t, signed)).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Signature is Valid.") {
+		t.Errorf("pdfsig: %v\n%s", err, out)
 	}
 }
 

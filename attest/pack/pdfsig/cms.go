@@ -318,3 +318,19 @@ func unmarshalTST(der []byte, tst *tstInfo) error {
 	_, err := asn1.UnmarshalWithParams(rest, &tst.Time, "generalized")
 	return err
 }
+
+// TimestampResponse wraps the timestamp token in a granted RFC 3161 response, the form that verifiers of timestamps take.
+// It is nil for a signature without a token.
+func (s *SignatureInfo) TimestampResponse() []byte {
+	if s.TimestampToken == nil {
+		return nil
+	}
+	granted, err := asn1.Marshal(struct {
+		Status struct{ Status int }
+		Token  asn1.RawValue
+	}{Token: asn1.RawValue{FullBytes: s.TimestampToken}})
+	if err != nil {
+		return nil
+	}
+	return granted
+}
