@@ -333,6 +333,72 @@ func stories() []story {
 		}},
 		{name: "approvals too old", unmet: []string{CondAcceptance, validator, officer, "evidence:data-validation", "evidence:discrimination", "evidence:calibration", "evidence:fairness", "evidence:robustness", CondExpiry},
 			tell: func(t *testing.T) *world { return approved(t) }, now: 400 * 24 * time.Hour},
+		{name: "a second thought of the validator", tell: func(t *testing.T) *world {
+			w := approved(t)
+			w.decide("vera", sod.RoleValidator, attest.OutcomeConditional, "revalidate in March")
+			return w
+		}},
+		{name: "a rejection withdrawn by another", unmet: []string{CondRejection}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			rejection := w.decide("vera", sod.RoleValidator, attest.OutcomeRejected)
+			w.add("rita", attest.KindWithdrawal, attest.Withdrawal{Target: w.entries[rejection].Ref()})
+			return w
+		}},
+		{name: "a rejection withdrawn by its author", tell: func(t *testing.T) *world {
+			w := approved(t)
+			rejection := w.decide("vera", sod.RoleValidator, attest.OutcomeRejected)
+			w.add("vera", attest.KindWithdrawal, attest.Withdrawal{Target: w.entries[rejection].Ref()})
+			return w
+		}},
+		{name: "policy published after the request", unmet: []string{CondPolicy}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			w.add("rita", attest.KindPolicy, attest.PolicyPublication{Name: w.policy.Name, Version: "1", Digest: w.policy.Digest()})
+			return w
+		}},
+		{name: "registered after the request", unmet: []string{CondVersion, CondContributors}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			e := w.entries[w.reg]
+			w.entries[w.reg].Kind, w.entries[w.reg].Relations = attest.KindDocument, nil
+			w.reg = w.add(e.Actor, e.Kind, json.RawMessage(e.Predicate), rel(attest.RelUsed, attest.ArtefactModel, "never trained"), rel(attest.RelRegistered, attest.ArtefactVersion, "v1"))
+			return w
+		}},
+		{name: "evidence of another project", unmet: []string{CondFrozen}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			w.entries[w.evidence[0]].Project = "cards"
+			return w
+		}},
+		{name: "the request expires this very moment", unmet: []string{CondExpiry}, tell: func(t *testing.T) *world {
+			w := made(t).ask()
+			change(t, &w.entries[w.request], func(r *attest.PromotionRequest) {
+				r.Binding.Expires = w.last().Stamp.Add(4 * time.Hour) // three decisions later, an hour on
+				w.binding = r.Binding
+			})
+			return decideAll(w)
+		}},
+		{name: "a conditional approval without a condition", unmet: []string{validator}, tell: func(t *testing.T) *world {
+			w := without(sod.RoleValidator)(t)
+			w.decide("vera", sod.RoleValidator, attest.OutcomeConditional)
+			return w
+		}},
+		{name: "evidence upstream by its entry alone", tell: func(t *testing.T) *world {
+			w := made(t)
+			w.entries[w.evidence[0]].Relations = []attest.Relation{rel(attest.RelGenerated, attest.ArtefactReport, "validation")}
+			w.entries[w.reg].Relations = append(w.entries[w.reg].Relations,
+				attest.Relation{Type: attest.RelUsed, Ref: attest.Ref{Kind: attest.ArtefactEntry, Digest: w.entries[w.evidence[0]].PAE}})
+			return decideAll(w.ask())
+		}},
+		{name: "evidence whose content was erased", unmet: []string{"evidence:data-validation"}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			w.entries[w.evidence[0]].Predicate = nil
+			return w
+		}},
+		{name: "evidence signed with a key declared compromised", unmet: []string{"evidence:discrimination", "evidence:calibration", "evidence:fairness", "evidence:robustness", CondVersion}, tell: func(t *testing.T) *world {
+			w := approved(t)
+			since := w.entries[w.evidence[1]].Stamp
+			w.add("root", attest.KindKeyEvent, attest.KeyEvent{Action: attest.ActionRevoke, Enrolment: attest.Enrolment{KeyID: keyOf("trainer")}, CompromisedSince: &since})
+			w.last().Project = ""
+			return w
+		}},
 		{name: "an expiry beyond what the policy allows", unmet: []string{CondExpiry}, tell: func(t *testing.T) *world {
 			w := made(t).ask()
 			change(t, &w.entries[w.request], func(r *attest.PromotionRequest) {

@@ -30,7 +30,7 @@ func randomStory(t testing.TB, r *rand.Rand, n int) []Entry {
 		return pick(randomPeople)
 	}
 	admin := func() string {
-		if r.Intn(5) == 0 {
+		if r.Intn(3) == 0 {
 			return pick(randomPeople)
 		}
 		return "root"
@@ -66,6 +66,9 @@ func randomStory(t testing.TB, r *rand.Rand, n int) []Entry {
 			g := attest.RoleGrant{Action: action, Actor: actor(), Role: pick(Roles()), Project: pick(projects)}
 			if slices.Contains(randomAccounts, g.Actor) && r.Intn(3) > 0 {
 				g.Role = RoleMachine
+			}
+			if r.Intn(4) == 0 {
+				g.Role, g.Project = RoleAdmin, pick(projects[3:])
 			}
 			s.add(admin(), attest.KindRoleGrant, g)
 			if r.Intn(3) > 0 {

@@ -306,6 +306,24 @@ func TestRevocationStands(t *testing.T) {
 	if s.history().HasRole("vera", "lending", RoleValidator, int64(len(s.entries))) {
 		t.Error("the revocation was undone")
 	}
+
+	// The same when it is the revoker's own grant that falls.
+	s = bank(t)
+	s.enrol("root", "boss")
+	s.add("root", attest.KindRoleGrant, attest.RoleGrant{Action: attest.ActionGrant, Actor: "boss", Role: RoleAdmin})
+	s.last().Project = ""
+	s.enrol("root", "eve")
+	since = s.last().Stamp.Add(time.Second)
+	s.grant("root", "eve", RoleAdmin)
+	s.ungrant("eve", "vera", RoleValidator)
+	s.revoke("boss", keyOf("root"), &since)
+	h, at := s.history(), int64(len(s.entries))
+	if h.HasRole("eve", "lending", RoleAdmin, at) {
+		t.Error("a grant signed with a compromised key stands")
+	}
+	if h.HasRole("vera", "lending", RoleValidator, at) {
+		t.Error("the revocation was undone with its signer's grant")
+	}
 }
 
 func TestCheckGrantAgreesWithHistory(t *testing.T) {
