@@ -114,7 +114,7 @@ func (c *checker) judgeDecision(p *proven, d *attest.Decision) (Code, string) {
 		return CodeDecision, "its signed relations name another version or request than the one that it binds"
 	case (e.Kind == attest.KindAcceptance) != (d.Role == sod.RoleModelOwner):
 		return CodeDecision, fmt.Sprintf("a %s in the role %q", e.Kind, clip(d.Role))
-	case !c.history.HasRole(e.Actor, e.Project, d.Role, e.Index):
+	case !c.asOf(e.Index).HasRole(e.Actor, e.Project, d.Role, e.Index):
 		return CodeRole, fmt.Sprintf("%s did not hold the role %s when deciding; a later grant does not count", clip(e.Actor), clip(d.Role))
 	case e.OnBehalfOf != "":
 		return CodeDuty, "a decision is signed by the person who decides, not on their behalf"
@@ -132,7 +132,7 @@ func (c *checker) judgeDecision(p *proven, d *attest.Decision) (Code, string) {
 		}
 	}
 	ref := attest.Ref{Kind: attest.ArtefactVersion, Digest: d.Binding.Artefact, Name: d.Binding.Model + " " + d.Binding.Version}
-	if v := c.history.MayDecide(e.Actor, ref, e.Index, accepted...); v != nil {
+	if v := c.asOf(e.Index).MayDecide(e.Actor, ref, e.Index, accepted...); v != nil {
 		return CodeDuty, v.Words
 	}
 	return "", ""

@@ -60,6 +60,9 @@ func Open(r io.ReaderAt, size int64) (*Archive, error) {
 		return nil, fmt.Errorf("%w: %v", ErrUnreadable, err)
 	}
 	metered.budget = -1
+	if !holds(z.File, ManifestFile) {
+		return nil, fmt.Errorf("%w: the zip holds no %s", ErrUnreadable, ManifestFile)
+	}
 	if len(z.File) > maxFiles {
 		return nil, refuse(CodeArchiveSize, "", "%d files, at most %d are read", len(z.File), maxFiles)
 	}
@@ -83,6 +86,15 @@ func Open(r io.ReaderAt, size int64) (*Archive, error) {
 	}
 	sort.Strings(a.names)
 	return a, checkSpans(r, z.File)
+}
+
+func holds(files []*zip.File, name string) bool {
+	for _, f := range files {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // admit judges one directory entry by itself.

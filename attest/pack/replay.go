@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math"
 
 	"affidavit/attest"
 	"affidavit/rbac/sod"
@@ -36,15 +37,13 @@ func (c *checker) replay(context.Context) bool {
 		if GovernanceKind(p.entry.Kind) {
 			grants++
 		}
-	}
-	for _, v := range h.Refusals() {
-		if v.Code == sod.CodeCompromised || v.Code == sod.CodeErased {
-			// Right when it was logged, void since: an honest log holds such entries.
-			c.report.NotProven = append(c.report.NotProven, v.Words+".")
-			continue
+		if err := c.addView(p); err != nil {
+			c.report.add(refuse(CodeGovernance, "", "%v", err))
+			c.report.check("governance", mark, "")
+			return false
 		}
-		c.report.Refusals = append(c.report.Refusals, Refusal{Code: CodeGovernance, Index: v.Entry, Kind: kindAt(c.at(v.Entry)), Words: v.Words})
 	}
+	c.checkGovernance()
 	c.report.check("governance", mark, "%d grants, keys, accounts, policies and ownerships replayed, each within its own rules", grants)
 
 	mark = len(c.report.Refusals)
@@ -68,6 +67,66 @@ func (c *checker) replay(context.Context) bool {
 	}
 	c.report.check("roles", mark, "the actor of each entry could submit its kind at its index")
 	return true
+}
+
+// view is what a judge knew up to an entry that declared a compromise.
+type view struct {
+	until   int64
+	history *sod.History
+}
+
+// addView keeps the history below an entry that declares a key compromised as
+// of an earlier time. Entries up to it were logged without that knowledge and
+// are judged without it: a compromise must not make an honest log look forged.
+func (c *checker) addView(p *proven) error {
+	if p.entry.Kind != attest.KindKeyEvent {
+		return nil
+	}
+	var k attest.KeyEvent
+	if json.Unmarshal(p.entry.Predicate, &k) != nil || k.CompromisedSince == nil {
+		return nil
+	}
+	h, err := c.history.Before(p.entry.Index)
+	if err != nil {
+		return err
+	}
+	c.views = append(c.views, view{p.entry.Index, h})
+	return nil
+}
+
+// asOf returns the history by which an entry at an index is judged: it holds
+// every entry below, and no compromise declared at or above.
+func (c *checker) asOf(index int64) *sod.History {
+	for _, v := range c.views {
+		if index <= v.until {
+			return v.history
+		}
+	}
+	return c.history
+}
+
+// checkGovernance refuses grants, keys and the like that had no effect when
+// they were logged: a server would not have let them in. Those that lost
+// their effect by a compromise declared later are an honest log's, and noted.
+func (c *checker) checkGovernance() {
+	then := map[int64]bool{}
+	from := int64(0)
+	for _, v := range append(c.views[:len(c.views):len(c.views)], view{until: math.MaxInt64, history: c.history}) {
+		for _, bad := range v.history.Refusals() {
+			// Each entry is judged by the first view that holds it.
+			if bad.Entry < from || then[bad.Entry] || bad.Code == sod.CodeErased {
+				continue
+			}
+			then[bad.Entry] = true
+			c.report.Refusals = append(c.report.Refusals, Refusal{Code: CodeGovernance, Index: bad.Entry, Kind: kindAt(c.at(bad.Entry)), Words: bad.Words})
+		}
+		from = v.until
+	}
+	for _, bad := range c.history.Refusals() {
+		if !then[bad.Entry] {
+			c.report.NotProven = append(c.report.NotProven, "Void since: "+bad.Words+".")
+		}
+	}
 }
 
 // checkKeyFiles: a key file holds the key that its name says.
@@ -127,11 +186,11 @@ func (c *checker) checkSigner(p *proven, emails map[string][]address) int {
 		}
 		return 0
 	}
-	if err := c.history.KeyHeld(e.KeyID, e.Actor, e.Index); err != nil {
+	if err := c.asOf(e.Index).KeyHeld(e.KeyID, e.Actor, e.Index); err != nil {
 		c.refuseEntry(CodeKey, p, "%v", err)
 		return 0
 	}
-	if c.history.KeyValid(e.KeyID, e.Actor, e.Index) != nil && e.Kind != attest.KindWithdrawal {
+	if c.history.Signed(*e) != nil && e.Kind != attest.KindWithdrawal {
 		return 1
 	}
 	return 0
@@ -159,24 +218,33 @@ func (c *checker) checkExporter(e *exported, emails map[string][]address) {
 	if words != "" {
 		c.report.add(refuse(CodeKey, ExportFile, "%s", words))
 	}
+	if !holdsOne(c.history, &e.entry, rolesFor(e.entry.Kind), c.cp.Size) {
+		c.report.add(refuse(CodeRole, ExportFile, "%s held none of the roles that may export in project %q: %v", clip(e.entry.Actor), clip(e.entry.Project), rolesFor(e.entry.Kind)))
+	}
 }
 
 // checkPlace holds an entry's actor against the table of roles.
 func (c *checker) checkPlace(p *proven) {
 	e := &p.entry
-	if e.OnBehalfOf != "" && (!c.history.IsAccount(e.Actor) || !c.history.IsPerson(e.OnBehalfOf, e.Index)) {
+	h := c.asOf(e.Index)
+	if e.OnBehalfOf != "" && (!h.IsAccount(e.Actor) || !h.IsPerson(e.OnBehalfOf, e.Index)) {
 		c.refuseEntry(CodeRole, p, "only a service account acts for a person; %s acted for %s", clip(e.Actor), clip(e.OnBehalfOf))
 	}
 	if e.Kind == attest.KindGenesis || GovernanceKind(e.Kind) {
 		return // sod judged it by its own rules
 	}
-	roles := rolesFor(e.Kind)
+	if roles := rolesFor(e.Kind); !holdsOne(h, e, roles, e.Index) {
+		c.refuseEntry(CodeRole, p, "%s held none of the roles that may log it in project %q then: %v", clip(e.Actor), clip(e.Project), roles)
+	}
+}
+
+func holdsOne(h *sod.History, e *sod.Entry, roles []string, at int64) bool {
 	for _, role := range roles {
-		if c.history.HasRole(e.Actor, e.Project, role, e.Index) {
-			return
+		if h.HasRole(e.Actor, e.Project, role, at) {
+			return true
 		}
 	}
-	c.refuseEntry(CodeRole, p, "%s held none of the roles that may log it in project %q then: %v", clip(e.Actor), clip(e.Project), roles)
+	return false
 }
 
 func kindAt(p *proven) string {

@@ -48,6 +48,7 @@ type checker struct {
 	byIndex  map[int64]*proven
 	erased   map[int64]string // index → PAE digest, by the erasures at hand
 	history  *sod.History
+	views    []view                    // histories as of each declared compromise, in log order
 	policies map[string]*policy.Policy // parsed, by digest
 }
 

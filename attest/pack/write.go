@@ -110,8 +110,20 @@ func BuildManifest(ctx context.Context, in Input) (*Draft, []byte, string, error
 	}
 	sum := sha256.Sum256(d.bytes)
 	d.digest = hex.EncodeToString(sum[:])
+	// The export attestation carries the whole list, within one statement.
+	export, err := attest.CanonicalJSON(d.Export())
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if len(export) > attest.MaxPayload-exportMargin {
+		return nil, nil, "", fmt.Errorf("query: its %d entries make an export attestation of %d bytes, at most %d fit into a statement; export the project in parts",
+			len(items), len(export), attest.MaxPayload-exportMargin)
+	}
 	return d, d.bytes, d.digest, nil
 }
+
+// exportMargin is room for the rest of the export's statement.
+const exportMargin = 8 << 10
 
 // addBundles verifies the items, and adds their bundles, keys and graph.
 func (d *Draft) addBundles(ctx context.Context, items []Item) error {
