@@ -211,8 +211,10 @@ func (c *LineChart) Draw() (*Drawing, error) {
 		ys = append(ys, l.Y)
 	}
 	endWidth := 0.0
-	for _, s := range c.Series {
-		endWidth = max(endWidth, f.width(regular, chartText, f.clean(regular, s.Name)))
+	named := append([]Series(nil), c.Series...)
+	for i, s := range named {
+		named[i].Name = shorten(f, regular, chartText, s.Name, d.Width*0.25)
+		endWidth = max(endWidth, f.width(regular, chartText, named[i].Name))
 	}
 	if endWidth > 0 {
 		endWidth += 18
@@ -232,7 +234,7 @@ func (c *LineChart) Draw() (*Drawing, error) {
 	for i := range c.Series {
 		ends = append(ends, p.series(&c.Series[i], i))
 	}
-	p.names(c.Series, ends)
+	p.names(named, ends)
 	return d, nil
 }
 
@@ -441,9 +443,11 @@ func (c *BarChart) Draw() (*Drawing, error) {
 func (p *plot) bar(f *faces, b Bar, y, h float64, format func(float64) string) {
 	d := p.d
 	base := y + h/2 + chartText*0.36
-	d.label(Ink, chartText+0.4, Left, 0, base, b.Label)
+	note := f.width(regular, chartText, f.clean(regular, b.Note))
+	name := shorten(f, regular, chartText+0.4, b.Label, p.left-10-note)
+	d.label(Ink, chartText+0.4, Left, 0, base, name)
 	if b.Note != "" {
-		d.label(Muted, chartText, Left, f.width(regular, chartText+0.4, f.clean(regular, b.Label))+4, base, b.Note)
+		d.label(Muted, chartText, Left, f.width(regular, chartText+0.4, name)+4, base, b.Note)
 	}
 	if b.Missing != "" || !finite(b.Value) {
 		d.label(Muted, chartText, Left, p.left+4, base, b.Missing)

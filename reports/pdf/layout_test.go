@@ -224,6 +224,31 @@ func TestThinKeepsPeaks(t *testing.T) {
 	}
 }
 
+// TestLongLabelsStayOffTheBars: names come from data, so any length must be drawn within its room.
+func TestLongLabelsStayOffTheBars(t *testing.T) {
+	f := testFaces(t)
+	long := strings.Repeat("a very long name of a group ", 6)
+	d := must[*Drawing](t)((&BarChart{Bars: []Bar{{Label: long, Note: "n = 1,234", Value: 0.5}, {Label: "short", Value: 1}}}).Draw())
+	start := d.Width
+	for _, op := range d.Ops {
+		if op.Shape == Polygon {
+			start = min(start, op.Points[0].X)
+		}
+	}
+	c := must[*Drawing](t)((&LineChart{Series: []Series{{Name: long, Points: []Point{{0, 0}, {1, 1}}}}}).Draw())
+	for i, drawing := range []*Drawing{d, c} {
+		for _, op := range drawing.Ops {
+			if op.Shape != Label || op.Anchor != Left {
+				continue
+			}
+			end := op.Points[0].X + f.width(regular, op.Size, op.Text)
+			if end > drawing.Width || i == 0 && op.Points[0].X < start-1 && end > start {
+				t.Errorf("%q reaches from %g to %g", op.Text, op.Points[0].X, end)
+			}
+		}
+	}
+}
+
 func TestLineageLayout(t *testing.T) {
 	g := sampleGraph()
 	for i := range 60 { // a wide and a deep part
