@@ -112,7 +112,7 @@ func (j *judge) withdraw(words []word, withdrawals []sod.Entry) (request *sod.En
 	for i := range withdrawals {
 		e := withdrawals[i]
 		var w attest.Withdrawal
-		if json.Unmarshal(e.Predicate, &w) != nil || j.h.KeyHeld(e.KeyID, e.Actor, e.Index) != nil || e.Project != j.in.RequestEntry.Project {
+		if json.Unmarshal(e.Predicate, &w) != nil || j.h.Held(e) != nil || e.Project != j.in.RequestEntry.Project {
 			continue
 		}
 		has := func(role string) bool { return j.h.HasRole(e.Actor, e.Project, role, e.Index) }
@@ -293,7 +293,7 @@ func (j *judge) rejections(words []word) {
 	for _, w := range words {
 		e := w.entry
 		if w.decision.Outcome != attest.OutcomeRejected || w.withdrawn != "" || j.unbound(w) != "" ||
-			j.h.KeyHeld(e.KeyID, e.Actor, e.Index) != nil || !j.h.HasRole(e.Actor, e.Project, w.decision.Role, e.Index) {
+			j.h.Held(e) != nil || !j.h.HasRole(e.Actor, e.Project, w.decision.Role, e.Index) {
 			continue
 		}
 		j.add(CondRejection, false, []attest.EntryRef{e.Ref()}, fmt.Sprintf(

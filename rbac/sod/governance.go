@@ -86,7 +86,7 @@ func (b *builder) refuse(e *Entry, code, words string) {
 
 // held checks the signer's key and role without looking at compromises.
 func (b *builder) held(e *Entry, role string) bool {
-	if err := b.st.keyHeld(e.KeyID, e.Actor, e.Index); err != nil {
+	if err := b.st.signer(e); err != nil {
 		b.refuse(e, CodeKey, err.Error())
 		return false
 	}
@@ -141,6 +141,7 @@ func (b *builder) genesis(e *Entry) error {
 	s := b.st
 	s.genesis, s.service = true, g.Service.Actor
 	s.people[g.Admin.Actor] = -1 // like the keys: known to entry 0 itself
+	s.emails[g.Admin.Actor] = []address{{-1, g.Admin.Email}}
 	for _, en := range []attest.Enrolment{g.Service, g.Admin} {
 		// Entry 0 is signed by one of the keys that it enrols.
 		s.keys[en.KeyID] = &keyRecord{actor: en.Actor, enrolled: -1, revoked: never}
@@ -170,6 +171,9 @@ func (b *builder) keyEvent(e *Entry) error {
 		b.st.keys[k.KeyID] = &keyRecord{actor: k.Actor, enrolled: e.Index, revoked: never}
 		if _, known := b.st.people[k.Actor]; !known && (k.Name != "" || k.Email != "") {
 			b.st.people[k.Actor] = e.Index
+		}
+		if k.Email != "" {
+			b.st.emails[k.Actor] = append(b.st.emails[k.Actor], address{e.Index, k.Email})
 		}
 	case attest.ActionRevoke:
 		if !b.takes(e, RoleAdmin) {

@@ -19,10 +19,13 @@ type Entry struct {
 	Project    string
 	Actor      string
 	OnBehalfOf string
-	KeyID      string    // hex SHA-256 of the signer's SPKI
-	Stamp      time.Time // the log's timestamp
-	Relations  []attest.Relation
-	Predicate  json.RawMessage // nil when erased
+	KeyID      string // hex SHA-256 of the signer's SPKI
+	// Identity is the verified e-mail address of the certificate that it was
+	// signed with; empty when it was signed with an enrolled key.
+	Identity  string
+	Stamp     time.Time // the log's timestamp
+	Relations []attest.Relation
+	Predicate json.RawMessage // nil when erased
 }
 
 // Ref names e the way predicates do.
@@ -73,6 +76,12 @@ type keyRecord struct {
 	compromised *time.Time
 }
 
+// address is an e-mail address with which a person was enrolled.
+type address struct {
+	index int64
+	email string
+}
+
 type publication struct {
 	pos    int
 	digest string
@@ -99,6 +108,7 @@ type state struct {
 	genesis   bool
 	service   string
 	people    map[string]int64 // person → index of the first enrolment
+	emails    map[string][]address
 	keys      map[string]*keyRecord
 	accounts  map[string][]ownership
 	owned     map[string][]string // person → accounts ever owned, in order
@@ -108,7 +118,7 @@ type state struct {
 }
 
 func newState() *state {
-	return &state{people: map[string]int64{}, keys: map[string]*keyRecord{}, accounts: map[string][]ownership{},
+	return &state{people: map[string]int64{}, emails: map[string][]address{}, keys: map[string]*keyRecord{}, accounts: map[string][]ownership{},
 		owned: map[string][]string{}, grants: map[grantKey][]change{}, inventory: map[inventoryKey][]int{}}
 }
 

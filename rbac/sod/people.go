@@ -27,10 +27,27 @@ func (h *History) KeyValid(keyID, actor string, at int64) error {
 
 // Signed is KeyValid for an entry with its own stamp, loaded or not.
 func (h *History) Signed(e Entry) error {
-	if err := h.state.keyHeld(e.KeyID, e.Actor, e.Index); err != nil {
+	if err := h.state.signer(&e); err != nil || e.Identity != "" {
 		return err
 	}
 	return h.compromised(e.KeyID, e.Actor, e.Index, e.Stamp)
+}
+
+// Held is KeyHeld for an entry, which may be signed with a certificate.
+func (h *History) Held(e Entry) error { return h.state.signer(&e) }
+
+// signer checks the key of an entry, or that the address in its certificate is
+// one with which the actor was enrolled before it.
+func (s *state) signer(e *Entry) error {
+	if e.Identity == "" {
+		return s.keyHeld(e.KeyID, e.Actor, e.Index)
+	}
+	for _, a := range s.emails[e.Actor] {
+		if a.index < e.Index && a.email == e.Identity {
+			return nil
+		}
+	}
+	return fmt.Errorf("the certificate names %q, which is no address of %s", e.Identity, e.Actor)
 }
 
 func (h *History) compromised(keyID, actor string, at int64, stamp time.Time) error {

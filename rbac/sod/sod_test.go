@@ -198,6 +198,49 @@ func TestKeyValidityOfAnEntryThatIsNotLoaded(t *testing.T) {
 	}
 }
 
+func TestCertificate(t *testing.T) {
+	s := bank(t)
+	s.add("root", attest.KindKeyEvent, attest.KeyEvent{Action: attest.ActionEnrol,
+		Enrolment: attest.Enrolment{Actor: "paul", Name: "Paul", Email: "paul@bank.example", KeyID: keyOf("paul")}})
+	s.last().Project = ""
+	enrolled := s.last().Index
+	at := s.add("paul", attest.KindDecision, attest.Decision{})
+	s.last().KeyID, s.last().Identity = hexOf("ephemeral"), "paul@bank.example"
+	h := s.history()
+	e, _ := h.Entry(at)
+	for _, c := range []struct {
+		name string
+		e    Entry
+		want string
+	}{
+		{"own address", e, ""},
+		{"no certificate", func(e Entry) Entry { e.Identity = ""; return e }(e), "is not enrolled"},
+		{"another's name", func(e Entry) Entry { e.Actor = "vera"; return e }(e), "no address of vera"},
+		{"another address", func(e Entry) Entry { e.Identity = "mallory@bank.example"; return e }(e), "no address of paul"},
+		{"before the enrolment", func(e Entry) Entry { e.Index = enrolled; return e }(e), "no address of paul"},
+	} {
+		for _, err := range []error{h.Signed(c.e), h.Held(c.e)} {
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%s: %v; want %q", c.name, err, c.want)
+			}
+		}
+	}
+	if people, unknown := h.Humans(at); len(people) != 1 || people[0] != "paul" || len(unknown) != 0 {
+		t.Errorf("people %v, unknown %v", people, unknown)
+	}
+	// A grant signed with the admin's certificate has effect, with a stranger's none.
+	for identity, want := range map[string]bool{"root@bank.example": true, "paul@bank.example": false} {
+		s := bank(t)
+		change := strings.Replace(string(s.entries[0].Predicate), `"name":"Root"`, `"name":"Root","email":"root@bank.example"`, 1)
+		s.entries[0].Predicate = json.RawMessage(change)
+		s.grant("root", "carl", RoleModelOwner)
+		s.last().KeyID, s.last().Identity = hexOf("ephemeral"), identity
+		if got := s.history().HasRole("carl", "lending", RoleModelOwner, int64(len(s.entries))); got != want {
+			t.Errorf("grant with the certificate of %s: %v", identity, got)
+		}
+	}
+}
+
 func TestAccountSwitchedOff(t *testing.T) {
 	s := bank(t)
 	s.add("root", attest.KindServiceAccount, attest.ServiceAccount{Account: "trainer", Owner: "anna"})
