@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"affidavit/attest"
+	"affidavit/attest/keys"
 	"affidavit/attest/pack/pdfsig"
 )
 
@@ -149,15 +154,12 @@ func (c *checker) checkDocuments() {
 	}
 }
 
-// checkPDF wants every signature of a PDF to hold and to come from a
-// certificate of an authority in the trust root.
+// checkPDF wants every signature of a PDF to hold, and both its certificate
+// and its timestamp to come from authorities in the trust root.
 func (c *checker) checkPDF(name string, b []byte) error {
 	infos, err := pdfsig.Verify(b)
 	if err != nil {
 		return refuse(CodePDF, name, "%v", err)
-	}
-	if len(infos) == 0 {
-		return refuse(CodePDF, name, "it carries no signature")
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, chain := range c.root.CAs {
@@ -173,19 +175,51 @@ func (c *checker) checkPDF(name string, b []byte) error {
 			}
 		}
 	}
-	for _, info := range infos {
-		at := info.TimestampTime
-		if at.IsZero() {
-			at = info.ClaimedTime
-		}
-		if info.Signer == nil {
-			return refuse(CodePDF, name, "signature %q names no certificate", clip(info.Field))
-		}
-		if _, err := info.Signer.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
-			return refuse(CodePDF, name, "signature %q: its certificate is not of the log's authority: %v", clip(info.Field), err)
+	for i := range infos {
+		if err := c.checkPDFSignature(&infos[i], roots, between); err != nil {
+			return refuse(CodePDF, name, "signature %q: %v", clip(infos[i].Field), err)
 		}
 	}
 	return nil
+}
+
+func (c *checker) checkPDFSignature(info *pdfsig.SignatureInfo, roots, between *x509.CertPool) error {
+	at := info.ClaimedTime
+	if info.TimestampToken != nil {
+		var err error
+		if at, err = c.checkToken(info.TimestampToken, info.SignatureValue); err != nil {
+			return err
+		}
+	}
+	if info.Signer == nil {
+		return errors.New("it names no certificate")
+	}
+	if _, err := info.Signer.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+		return fmt.Errorf("its certificate is not of the log's authority: %w", err)
+	}
+	return nil
+}
+
+// checkToken verifies an RFC 3161 token over message under an authority of the
+// trust root, and returns its time.
+func (c *checker) checkToken(token, message []byte) (time.Time, error) {
+	// A response is a status (0: granted) and the token.
+	response, err := asn1.Marshal(struct {
+		Status struct{ Code int }
+		Token  asn1.RawValue
+	}{Token: asn1.RawValue{FullBytes: token}})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("its timestamp token: %w", err)
+	}
+	last := errors.New("the trusted root names no timestamp authority")
+	for _, chain := range c.root.TSAs {
+		at, err := keys.VerifyTimestamp(response, message, chain)
+		if err == nil {
+			return at, nil
+		}
+		last = err
+	}
+	return time.Time{}, fmt.Errorf("its timestamp token: %w", last)
 }
 
 // checkStates recomputes every project-state from the entries at hand. A pack

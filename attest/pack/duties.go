@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"affidavit/attest"
+	"affidavit/rbac"
 	"affidavit/rbac/policy"
 	"affidavit/rbac/sod"
 )
@@ -112,8 +113,8 @@ func (c *checker) judgeDecision(p *proven, d *attest.Decision) (Code, string) {
 			clip(d.Binding.Model), clip(d.Binding.Version), clip(d.Binding.Stage), rp.entry.Index, clip(request.Binding.Version), clip(request.Binding.Stage))
 	case !decidedOn(e, d):
 		return CodeDecision, "its signed relations name another version or request than the one that it binds"
-	case (e.Kind == attest.KindAcceptance) != (d.Role == sod.RoleModelOwner):
-		return CodeDecision, fmt.Sprintf("a %s in the role %q", e.Kind, clip(d.Role))
+	case rbac.MayDecideAs(d.Role, e.Kind) != nil:
+		return CodeDecision, rbac.MayDecideAs(d.Role, e.Kind).Error()
 	case !c.asOf(e.Index).HasRole(e.Actor, e.Project, d.Role, e.Index):
 		return CodeRole, fmt.Sprintf("%s did not hold the role %s when deciding; a later grant does not count", clip(e.Actor), clip(d.Role))
 	case e.OnBehalfOf != "":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"unicode"
 
 	"affidavit/attest"
 	"affidavit/attest/tlog"
@@ -186,14 +187,17 @@ func checkConsistency(b []byte, old, new tlog.Checkpoint) error {
 	return tlog.CheckConsistency(proof, new.Size, new.Root, old.Size, old.Root)
 }
 
-// clip shortens untrusted text for messages and drops control characters.
-func clip(s string) string {
-	out := make([]rune, 0, 80)
+// clip shortens untrusted text for messages, and replaces control and
+// direction characters, which could make a terminal show something else.
+func clip(s string) string { return clipTo(s, 80) }
+
+func clipTo(s string, runes int) string {
+	out := make([]rune, 0, min(len(s), runes))
 	for _, r := range s {
-		if len(out) == 80 {
+		if len(out) == runes {
 			return string(out) + "…"
 		}
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+		if unicode.Is(unicode.C, r) {
 			r = '\uFFFD'
 		}
 		out = append(out, r)

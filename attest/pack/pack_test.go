@@ -42,8 +42,11 @@ func TestVerifyStandard(t *testing.T) {
 		if r.Exit() != tc.exit {
 			t.Errorf("%s: exit %d, want %d\n%s", tc.name, r.Exit(), tc.exit, refusals(r))
 		}
-		for _, c := range r.Checks {
-			t.Logf("%s: %v %s: %s", tc.name, c.OK, c.Name, c.Words)
+		var text strings.Builder
+		check(t, r.WriteText(&text))
+		want := map[int]string{pack.ExitVerified: "VERIFIED: 35 attestations", pack.ExitUnanchored: "CONSISTENT, but UNANCHORED"}[tc.exit]
+		if !strings.Contains(text.String(), want) || len(r.Checks) < 18 {
+			t.Errorf("%s: the text does not say %q:\n%s", tc.name, want, text.String())
 		}
 	}
 }

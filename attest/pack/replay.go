@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"affidavit/attest"
+	"affidavit/rbac"
 	"affidavit/rbac/sod"
 )
 
@@ -218,8 +219,8 @@ func (c *checker) checkExporter(e *exported, emails map[string][]address) {
 	if words != "" {
 		c.report.add(refuse(CodeKey, ExportFile, "%s", words))
 	}
-	if !holdsOne(c.history, &e.entry, rolesFor(e.entry.Kind), c.cp.Size) {
-		c.report.add(refuse(CodeRole, ExportFile, "%s held none of the roles that may export in project %q: %v", clip(e.entry.Actor), clip(e.entry.Project), rolesFor(e.entry.Kind)))
+	if err := rbac.MaySubmit(c.history, e.entry.Actor, e.entry.Project, e.entry.Kind, c.cp.Size); err != nil {
+		c.report.add(refuse(CodeRole, ExportFile, "%v", err))
 	}
 }
 
@@ -233,18 +234,9 @@ func (c *checker) checkPlace(p *proven) {
 	if e.Kind == attest.KindGenesis || GovernanceKind(e.Kind) {
 		return // sod judged it by its own rules
 	}
-	if roles := rolesFor(e.Kind); !holdsOne(h, e, roles, e.Index) {
-		c.refuseEntry(CodeRole, p, "%s held none of the roles that may log it in project %q then: %v", clip(e.Actor), clip(e.Project), roles)
+	if err := rbac.MaySubmit(h, e.Actor, e.Project, e.Kind, e.Index); err != nil {
+		c.refuseEntry(CodeRole, p, "%v, as the log stood then", err)
 	}
-}
-
-func holdsOne(h *sod.History, e *sod.Entry, roles []string, at int64) bool {
-	for _, role := range roles {
-		if h.HasRole(e.Actor, e.Project, role, at) {
-			return true
-		}
-	}
-	return false
 }
 
 func kindAt(p *proven) string {

@@ -48,7 +48,7 @@ func rogueLogs() []tampering {
 				w.decide("ann", "validator", v.request, v.binding)
 				return w.export()
 			}},
-		{name: "machine decides", code: pack.CodeRole, words: "",
+		{name: "machine decides", code: pack.CodeRole, words: "it needs the role validator or risk-officer there",
 			log: func(w *world) []byte {
 				w.staff()
 				v := w.develop("1")
@@ -218,6 +218,25 @@ func rogueLogs() []tampering {
 				w.staff()
 				w.skip[0] = true
 				return w.export()
+			}},
+		{name: "PDF stamped by another authority", code: pack.CodePDF, words: "not made with the certificate of this authority",
+			log: func(w *world) []byte {
+				w.staff()
+				w.documentBy("report.pdf", w.set.CA, newWorld(w.t).set.TSA)
+				return w.export()
+			}},
+		{name: "PDF signed under another authority", code: pack.CodePDF, words: "not of the log's authority",
+			log: func(w *world) []byte {
+				w.staff()
+				w.documentBy("report.pdf", newWorld(w.t).set.CA, w.set.TSA)
+				return w.export()
+			}},
+		{name: "export by somebody without the role", code: pack.CodeRole, words: "it needs the role auditor there",
+			log: func(w *world) []byte {
+				w.staff()
+				w.state(project)
+				w.state("")
+				return w.write(w.input(pack.QueryProject), "ann")
 			}},
 		{name: "export by a stranger", code: pack.CodeKey, words: "is not enrolled",
 			log: func(w *world) []byte {

@@ -178,7 +178,10 @@ func (c *checker) readFiles(ctx context.Context) bool {
 	err := inParallel(ctx, len(files), func(i int) error {
 		f := c.manifest.Files[i]
 		if c.archive.Has(f.Path) {
-			b, err := c.archive.Read(f.Path)
+			b, err := c.fixed[f.Path], error(nil)
+			if b == nil {
+				b, err = c.archive.Read(f.Path)
+			}
 			if err != nil {
 				files[i].errs = append(files[i].errs, err)
 			} else {

@@ -292,13 +292,18 @@ func (w *world) serve(v *version, deployment attest.EntryRef) {
 		[]attest.Relation{rel(attest.RelUsed, attest.ArtefactModel, v.artefact, "model.onnx"), rel(attest.RelGenerated, attest.ArtefactSegment, segment, "segment")},
 		attest.Segment{Endpoint: "loans", Deployment: deployment, Model: "lending", Version: v.name, Sequence: 1, From: w.now, To: w.now, Count: 2, Root: digestOf("root"), Digest: segment, Positive: 1})
 	labels := digestOf("labels " + v.name)
-	w.add(attest.KindOutcomes, project, "ann", "", subject("outcomes", labels),
+	w.add(attest.KindOutcomes, project, "affidavit", "ann", subject("outcomes", labels),
 		[]attest.Relation{rel(attest.RelUsed, attest.ArtefactSegment, segment, "segment"), rel(attest.RelGenerated, attest.ArtefactOutcomes, labels, "labels")},
 		attest.Outcomes{Endpoint: "loans", Segments: []attest.EntryRef{s}, Count: 2, Digest: labels, Metrics: map[string]float64{"auc": 0.8}})
 }
 
 // document renders, signs and logs a PDF.
 func (w *world) document(name string, sources ...attest.EntryRef) {
+	w.t.Helper()
+	w.documentBy(name, w.set.CA, w.set.TSA, sources...)
+}
+
+func (w *world) documentBy(name string, ca *keys.CA, tsa *keys.TSA, sources ...attest.EntryRef) {
 	w.t.Helper()
 	doc := &pdf.Document{Meta: pdf.Meta{Kind: "Model card", Title: "Lending", AsOf: w.now}, SignatureFields: 1,
 		Body: []pdf.Block{&pdf.Heading{Level: 1, Text: "One"}}}
@@ -307,7 +312,7 @@ func (w *world) document(name string, sources ...attest.EntryRef) {
 	if w.docKey == nil {
 		w.docKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		check(w.t, err)
-		chain, err := w.set.CA.IssueDocument("Model card", "cards@bank.example", w.docKey.Public(), epoch)
+		chain, err := ca.IssueDocument("Model card", "cards@bank.example", w.docKey.Public(), epoch)
 		check(w.t, err)
 		for _, der := range chain {
 			cert, err := x509.ParseCertificate(der)
@@ -316,7 +321,7 @@ func (w *world) document(name string, sources ...attest.EntryRef) {
 		}
 	}
 	signed, err := pdf.Sign(raw, pdf.SignOptions{Signer: w.docKey, Chain: w.docCert, Name: "Model card", Reason: "Issued", When: w.now,
-		Timestamp: func(sig []byte) ([]byte, error) { return w.set.TSA.StampToken(sig, w.now) }})
+		Timestamp: func(sig []byte) ([]byte, error) { return tsa.StampToken(sig, w.now) }})
 	check(w.t, err)
 	w.docs[name] = signed
 	sum := sha256.Sum256(signed)

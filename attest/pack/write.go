@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -166,6 +167,11 @@ func (d *Draft) addBundles(ctx context.Context, items []Item) error {
 		d.files[name] = items[i].Bundle
 		d.manifest.Bundles = append(d.manifest.Bundles, line)
 		graph = append(graph, p.graphEntry())
+		for _, key := range enrolled(p) {
+			if len(key) > 0 {
+				d.addKey(attest.KeyID(key), key) // the exporter may have signed nothing else
+			}
+		}
 	}
 	d.files[LineageFile], err = Graph(d.manifest.Project, d.checkpoint.Size, graph)
 	return err
@@ -173,6 +179,23 @@ func (d *Draft) addBundles(ctx context.Context, items []Item) error {
 
 func (d *Draft) addKey(id string, spki []byte) {
 	d.files[keyPath(id)] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
+}
+
+// enrolled are the public keys that an entry enrols.
+func enrolled(p *proven) [][]byte {
+	switch p.entry.Kind {
+	case attest.KindGenesis:
+		var g attest.Genesis
+		if json.Unmarshal(p.entry.Predicate, &g) == nil {
+			return [][]byte{g.Service.PublicKey, g.Admin.PublicKey}
+		}
+	case attest.KindKeyEvent:
+		var k attest.KeyEvent
+		if json.Unmarshal(p.entry.Predicate, &k) == nil && k.Action == attest.ActionEnrol {
+			return [][]byte{k.PublicKey}
+		}
+	}
+	return nil
 }
 
 func keyPath(id string) string { return keyDir + id + ".pub" }
