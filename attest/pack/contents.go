@@ -243,10 +243,8 @@ func (c *checker) checkStates() {
 			c.refuseEntry(CodeState, p, "it covers a tree of size %d, which did not exist yet", s.Size)
 			continue
 		}
-		paes := c.projectPAEs(s.Project, s.Size)
-		root, err := StateRoot(paes)
-		if err != nil || int64(len(paes)) != s.Count || hex.EncodeToString(root[:]) != s.Root {
-			c.refuseEntry(CodeState, p, "it counts %d entries of project %q below %d, the pack holds %d, or their digests differ: something was left out or added", s.Count, s.Project, s.Size, len(paes))
+		if held, ok := c.stateHolds(s); !ok {
+			c.refuseEntry(CodeState, p, "it counts %d entries of project %q below %d, the pack holds %d, or their digests differ: something was left out or added", s.Count, s.Project, s.Size, held)
 		}
 		judged[s.Project] = max(judged[s.Project], s.Size)
 	}
@@ -265,38 +263,55 @@ func (c *checker) checkStates() {
 	}
 }
 
+// stateHolds recomputes count and root of a project-state. An erased entry has
+// no bundle any more, but its erasure names its digest. An erasure above
+// projects does not say whose entries it erased, so both readings are tried:
+// none of them, or all, were of this project.
+func (c *checker) stateHolds(s *attest.ProjectState) (held int, ok bool) {
+	for _, above := range []bool{false, true} {
+		paes := c.projectPAEs(s.Project, s.Size, above)
+		root, err := StateRoot(paes)
+		if err == nil && int64(len(paes)) == s.Count && hex.EncodeToString(root[:]) == s.Root {
+			return len(paes), true
+		}
+		held = max(held, len(paes))
+	}
+	return held, false
+}
+
 // projectPAEs are the PAE digests of a project's entries below size, in log
-// order. An erased entry has no bundle any more; its erasure names its digest.
-func (c *checker) projectPAEs(project string, size int64) []string {
-	erased := map[int64]string{}
+// order, with those that were erased by erasures of the project and, if above,
+// by erasures above projects.
+func (c *checker) projectPAEs(project string, size int64, above bool) []string {
+	paes := map[int64]string{}
 	for _, p := range c.entries {
-		if v := facts[attest.Erasure](p); v != nil && p.entry.Project == project {
-			for _, ref := range v.Entries {
-				if c.at(ref.Index) == nil && ref.Index < size {
-					erased[ref.Index] = ref.PAE
-				}
+		if p.entry.Project == project {
+			paes[p.entry.Index] = p.entry.PAE
+		}
+		v := facts[attest.Erasure](p)
+		counts := p.entry.Project == project
+		if p.entry.Project == "" {
+			counts = above
+		}
+		if v == nil || !counts {
+			continue
+		}
+		for _, ref := range v.Entries {
+			if c.at(ref.Index) == nil {
+				paes[ref.Index] = ref.PAE
 			}
 		}
 	}
-	gone := make([]int64, 0, len(erased))
-	for index := range erased {
-		gone = append(gone, index)
-	}
-	slices.Sort(gone)
-	var out []string
-	for _, p := range c.entries {
-		if p.entry.Index >= size {
-			break
-		}
-		for len(gone) > 0 && gone[0] < p.entry.Index {
-			out, gone = append(out, erased[gone[0]]), gone[1:]
-		}
-		if p.entry.Project == project {
-			out = append(out, p.entry.PAE)
+	indexes := make([]int64, 0, len(paes))
+	for index := range paes {
+		if index < size {
+			indexes = append(indexes, index)
 		}
 	}
-	for _, index := range gone {
-		out = append(out, erased[index])
+	slices.Sort(indexes)
+	out := make([]string, len(indexes))
+	for i, index := range indexes {
+		out[i] = paes[index]
 	}
 	return out
 }

@@ -68,8 +68,8 @@ func (p *proven) condense() error {
 	case attest.KindRegistration:
 		v := &attest.Registration{}
 		err, keep = read(v), true
-		p.refer("run", v.Run)
-		p.refer("signature", v.Signature, attest.KindModelSignature)
+		p.mayRefer("run", v.Run)
+		p.mayRefer("signature", v.Signature, attest.KindModelSignature)
 		for i, e := range v.Evidence {
 			p.refer(fmt.Sprintf("evidence[%d]", i), e)
 		}
@@ -109,7 +109,7 @@ func (p *proven) condenseOperation(read func(any) error) error {
 	case attest.KindRetrainTrigger:
 		v := &attest.RetrainTrigger{}
 		err = read(v)
-		p.refer("alert", v.Alert, attest.KindAlert)
+		p.mayRefer("alert", v.Alert, attest.KindAlert)
 	case attest.KindCanaryVerdict:
 		v := &attest.CanaryVerdict{}
 		err = read(v)
@@ -137,6 +137,13 @@ func (p *proven) condenseOperation(read func(any) error) error {
 
 func (p *proven) refer(field string, ref attest.EntryRef, kinds ...string) {
 	p.refs = append(p.refs, reference{field, ref, kinds})
+}
+
+// mayRefer is refer for a field that may be left empty.
+func (p *proven) mayRefer(field string, ref attest.EntryRef, kinds ...string) {
+	if ref != (attest.EntryRef{}) {
+		p.refer(field, ref, kinds...)
+	}
 }
 
 // facts returns the typed facts of an entry, or nil when it is of another kind.

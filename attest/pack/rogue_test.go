@@ -231,6 +231,26 @@ func rogueLogs() []tampering {
 				w.documentBy("report.pdf", newWorld(w.t).set.CA, w.set.TSA)
 				return w.export()
 			}},
+		{name: "genesis left out, judged by fingerprint", code: pack.CodeGenesis, words: "does not carry entry 0",
+			opt: func(w *world) pack.Options { return pack.Options{LogKeyFingerprint: w.set.Log.Fingerprint()} },
+			log: func(w *world) []byte {
+				w.staff()
+				w.skip[0] = true
+				return w.export()
+			}},
+		{name: "second genesis in place of the first", code: pack.CodeGenesis, words: "another key than the trusted one",
+			log: func(w *world) []byte {
+				*w = *worldWithGenesisOf(w.t, newWorld(w.t).set)
+				w.staff()
+				return w.export()
+			}},
+		{name: "second genesis, judged by fingerprint", code: pack.CodeGenesis, words: "another log key",
+			opt: func(w *world) pack.Options { return pack.Options{LogKeyFingerprint: w.set.Log.Fingerprint()} },
+			log: func(w *world) []byte {
+				*w = *worldWithGenesisOf(w.t, newWorld(w.t).set)
+				w.staff()
+				return w.export()
+			}},
 		{name: "export by somebody without the role", code: pack.CodeRole, words: "it needs the role auditor there",
 			log: func(w *world) []byte {
 				w.staff()

@@ -76,14 +76,24 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return worldWithGenesisOf(t, nil)
+}
+
+// worldWithGenesisOf is a new world whose entry 0 names the log and authorities
+// of other; its own if nil.
+func worldWithGenesisOf(t testing.TB, other *keys.Set) *world {
+	t.Helper()
 	set, err := keys.NewSet("log.bank.example", epoch)
 	check(t, err)
+	if other == nil {
+		other = set
+	}
 	w := &world{t: t, set: set, log: tlog.NewMemory(), signers: map[string]keys.Signer{"affidavit": set.Service}, emails: map[string]string{},
 		now: epoch, docs: map[string][]byte{}, pols: map[string][]byte{}, skip: map[int64]bool{}}
 	admin := w.enrolment("adam")
 	service := attest.Enrolment{Actor: "affidavit", KeyID: attest.KeyID(set.Service.PublicKey()), PublicKey: set.Service.PublicKey()}
-	w.add(attest.KindGenesis, "", "affidavit", "", nil, nil, attest.Genesis{Origin: set.Log.Origin(), LogKey: set.Log.SPKI(),
-		TSAChain: set.TSA.Chain(), CAChain: set.CA.Chain(), CTKey: set.CA.CTPublicKey(), Service: service, Admin: admin, Version: "test"})
+	w.add(attest.KindGenesis, "", "affidavit", "", nil, nil, attest.Genesis{Origin: other.Log.Origin(), LogKey: other.Log.SPKI(),
+		TSAChain: other.TSA.Chain(), CAChain: other.CA.Chain(), CTKey: other.CA.CTPublicKey(), Service: service, Admin: admin, Version: "test"})
 	w.add(attest.KindProject, "", "adam", "", nil, nil, attest.Project{ID: project, Name: "Credit"})
 	return w
 }
