@@ -19,7 +19,7 @@ import (
 	"affidavit/attest"
 	"affidavit/attest/keys"
 	"affidavit/lineage"
-	"affidavit/rbac/sod"
+	"affidavit/lineage/govern"
 	"affidavit/server"
 	"affidavit/server/inference"
 	"affidavit/server/rest"
@@ -70,11 +70,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds, err := lineage.NewKinds(testKinds())
+	kinds, err := lineage.NewKinds(govern.Kinds(), testKinds())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, db: db, keys: set, metrics: server.NewMetrics(), people: map[string]keys.Signer{}}
+	w := &world{t: t, db: db, keys: set, metrics: server.NewMetrics(), people: map[string]keys.Signer{lineage.DefaultServiceActor: set.Service}}
 	cfg := lineage.Config{DB: db, Keys: set, Kinds: kinds, Blobs: blobs, Observer: w.metrics, GroupWindow: time.Millisecond}
 	admin := w.enrolment("ada", "Ada Admin")
 	if w.ledger, _, err = lineage.Init(ctx, cfg, lineage.InitParams{Admin: admin, Version: "1.2.3"}); err != nil {
@@ -162,7 +162,7 @@ func (w *world) enrol(actor, name, role string) {
 	w.t.Helper()
 	w.submit(w.sign(attest.KindKeyEvent, "", "ada", "ada", attest.KeyEvent{Action: attest.ActionEnrol, Enrolment: w.enrolment(actor, name)}, nil))
 	if role != "" {
-		w.submit(w.sign(attest.KindRoleGrant, "lending", "ada", "ada", attest.RoleGrant{Action: attest.ActionGrant, Actor: actor, Role: role, Project: "lending"}, nil))
+		w.submit(w.sign(attest.KindRoleGrant, "", "ada", "ada", attest.RoleGrant{Action: attest.ActionGrant, Actor: actor, Role: role, Project: "lending"}, nil))
 	}
 }
 
@@ -234,37 +234,20 @@ func (w *world) rows() map[string]int64 {
 	return out
 }
 
-// testKinds project as little as these tests need; the product's Kinds live in
-// packages that the server does not import.
+// testKinds project as little as these tests need: the product's Kinds of the
+// pipeline live in packages that the server does not import. Governance is real.
 func testKinds() []lineage.Kind {
 	nothing := func(context.Context, *lineage.ReadTx, *lineage.Entry) error { return nil }
-	kind := func(name string, global bool, project func(*lineage.WriteTx, *lineage.Entry) error) lineage.Kind {
-		return lineage.Kind{Name: name, Global: global, Check: nothing, Project: func(_ context.Context, w *lineage.WriteTx, e *lineage.Entry) error {
+	kind := func(name string, project func(*lineage.WriteTx, *lineage.Entry) error) lineage.Kind {
+		return lineage.Kind{Name: name, Check: nothing, Project: func(_ context.Context, w *lineage.WriteTx, e *lineage.Entry) error {
 			if project == nil {
 				return nil
 			}
 			return project(w, e)
 		}}
 	}
-	return append([]lineage.Kind{
-		kind(attest.KindGenesis, true, projectGenesis),
-		kind(attest.KindProject, true, func(w *lineage.WriteTx, e *lineage.Entry) error {
-			var p attest.Project
-			if err := e.Decode(&p); err != nil {
-				return err
-			}
-			return table(w, "projects", e, values{"id": p.ID})
-		}),
-		kind(attest.KindKeyEvent, true, projectKey),
-		kind(attest.KindRoleGrant, false, func(w *lineage.WriteTx, e *lineage.Entry) error {
-			var g attest.RoleGrant
-			if err := e.Decode(&g); err != nil {
-				return err
-			}
-			return w.Save(&lineage.Membership{Actor: g.Actor, Project: g.Project, Role: g.Role, Active: 1, Entry: e.Index})
-		}),
-		kind(attest.KindDataVersion, false, nil), kind(attest.KindTrainingRun, false, nil), kind(attest.KindModelSignature, false, nil),
-	}, modelKinds(kind)...)
+	plain := []lineage.Kind{kind(attest.KindDataVersion, nil), kind(attest.KindTrainingRun, nil), kind(attest.KindModelSignature, nil)}
+	return append(plain, modelKinds(kind)...)
 }
 
 type values map[string]any
@@ -274,44 +257,6 @@ func table(w *lineage.WriteTx, name string, e *lineage.Entry, r values) error {
 	columns := maps.Clone(map[string]any(r)) // gorm writes into the map it is given
 	columns["entry"] = e.Index
 	return w.DB().Table(name).Create(columns).Error
-}
-
-func projectGenesis(w *lineage.WriteTx, e *lineage.Entry) error {
-	var g attest.Genesis
-	if err := e.Decode(&g); err != nil {
-		return err
-	}
-	for _, x := range []struct {
-		attest.Enrolment
-		kind string
-	}{{g.Service, lineage.ActorService}, {g.Admin, lineage.ActorPerson}} {
-		if err := w.Insert(&lineage.Actor{Actor: x.Actor, Type: x.kind, Active: 1, Entry: e.Index}); err != nil {
-			return err
-		}
-		if err := w.Insert(&lineage.Key{KeyID: x.KeyID, Actor: x.Actor, Enrolled: e.Index, SPKI: x.PublicKey, Entry: e.Index}); err != nil {
-			return err
-		}
-	}
-	for _, domain := range []string{"", "lending"} {
-		if err := w.Insert(&lineage.Membership{Actor: g.Admin.Actor, Project: domain, Role: sod.RoleAdmin, Active: 1, Entry: e.Index}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func projectKey(w *lineage.WriteTx, e *lineage.Entry) error {
-	var k attest.KeyEvent
-	if err := e.Decode(&k); err != nil {
-		return err
-	}
-	if k.Action == attest.ActionRevoke {
-		return w.DB().Table("cur_keys").Where("key_id = ?", k.KeyID).Updates(map[string]any{"revoked": e.Index, "entry": e.Index}).Error
-	}
-	if err := w.Save(&lineage.Actor{Actor: k.Actor, Type: lineage.ActorPerson, Active: 1, Entry: e.Index}); err != nil {
-		return err
-	}
-	return w.Save(&lineage.Key{KeyID: k.KeyID, Actor: k.Actor, Enrolled: e.Index, SPKI: k.PublicKey, Entry: e.Index})
 }
 
 // keepServing leaves the fixture's server up for a person with a browser.

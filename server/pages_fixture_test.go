@@ -2,14 +2,17 @@ package server_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"time"
 
 	"affidavit/attest"
 	"affidavit/lineage"
+	"affidavit/lineage/govern"
 	"affidavit/rbac/sod"
+	"affidavit/templates"
 )
 
-type kindMaker = func(string, bool, func(*lineage.WriteTx, *lineage.Entry) error) lineage.Kind
+type kindMaker = func(string, func(*lineage.WriteTx, *lineage.Entry) error) lineage.Kind
 
 // decoded makes a projection from a function of the predicate.
 func decoded[P any](project func(*lineage.WriteTx, *lineage.Entry, P) error) func(*lineage.WriteTx, *lineage.Entry) error {
@@ -29,39 +32,36 @@ func decision(w *lineage.WriteTx, e *lineage.Entry, p attest.Decision) error {
 
 func modelKinds(kind kindMaker) []lineage.Kind {
 	return []lineage.Kind{
-		kind(attest.KindPolicy, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.PolicyPublication) error {
-			return table(w, "policies", e, values{"project": e.Project, "name": p.Name, "version": p.Version, "digest": p.Digest})
-		})),
-		kind(attest.KindInventory, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.InventoryEntry) error {
+		kind(attest.KindInventory, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.InventoryEntry) error {
 			return table(w, "cur_inventory", e, values{"project": e.Project, "model": p.Model, "tier": p.RiskTier, "owner": p.Owner, "developer": p.Developer})
 		})),
-		kind(attest.KindEvaluation, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.TestResult) error {
+		kind(attest.KindEvaluation, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.TestResult) error {
 			return table(w, "evaluations", e, values{"project": e.Project, "kind": e.Kind, "subject": p.Configuration[0].Digest["sha256"], "result": p.Result})
 		})),
-		kind(attest.KindRegistration, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Registration) error {
+		kind(attest.KindRegistration, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Registration) error {
 			return table(w, "versions", e, values{"project": e.Project, "model": p.Model, "version": p.Version, "root": p.Root, "artefact": p.Artefact, "run_entry": p.Run.Index})
 		})),
-		kind(attest.KindPromotionRequest, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.PromotionRequest) error {
+		kind(attest.KindPromotionRequest, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.PromotionRequest) error {
 			return table(w, "requests", e, values{"project": e.Project, "model": p.Binding.Model, "version": p.Binding.Version, "stage": p.Binding.Stage,
 				"root": p.Binding.Artefact, "policy": p.Binding.PolicyDigest, "evidence": p.Binding.EvidenceDigest, "nonce": e.Step.Nonce, "expires": p.Binding.Expires.Unix()})
 		})),
-		kind(attest.KindAcceptance, false, decoded(decision)),
-		kind(attest.KindDecision, false, decoded(decision)),
-		kind(attest.KindWithdrawal, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Withdrawal) error {
+		kind(attest.KindAcceptance, decoded(decision)),
+		kind(attest.KindDecision, decoded(decision)),
+		kind(attest.KindWithdrawal, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Withdrawal) error {
 			var request int64
 			if err := w.DB().Table("decisions").Where("entry = ?", p.Target.Index).Pluck("request", &request).Error; err != nil {
 				return err
 			}
 			return table(w, "decisions", e, values{"project": e.Project, "kind": e.Kind, "request": request, "role": "", "outcome": "", "actor": e.Actor, "target": p.Target.Index})
 		})),
-		kind(attest.KindVerdict, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.VSA) error {
+		kind(attest.KindVerdict, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.VSA) error {
 			passed := 0
 			if p.VerificationResult == "PASSED" {
 				passed = 1
 			}
 			return table(w, "verdicts", e, values{"project": e.Project, "request": p.Gate.Request.Index, "passed": passed})
 		})),
-		kind(attest.KindDeployment, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Deployment) error {
+		kind(attest.KindDeployment, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Deployment) error {
 			at := values{"project": e.Project, "endpoint": p.Endpoint, "role": p.Role, "weight": p.Weight, "model": p.Model, "version": p.Version, "root": p.Root, "artefact": p.Artefact}
 			if err := table(w, "cur_endpoints", e, at); err != nil {
 				return err
@@ -69,7 +69,7 @@ func modelKinds(kind kindMaker) []lineage.Kind {
 			at["action"], at["request"], at["verdict"], at["permit"] = p.Action, p.Request.Index, p.Verdict.Index, p.Permit
 			return table(w, "deployments", e, at)
 		})),
-		kind(attest.KindWindow, false, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Window) error {
+		kind(attest.KindWindow, decoded(func(w *lineage.WriteTx, e *lineage.Entry, p attest.Window) error {
 			return table(w, "windows", e, values{"project": e.Project, "endpoint": p.Endpoint, "model": p.Model, "version": p.Version,
 				"sequence": p.Sequence, "records": p.Count, "status": p.Status, "retrain": 0})
 		})),
@@ -94,11 +94,11 @@ type life struct {
 func live(w *world) life {
 	w.openProject()
 	for _, p := range [][3]string{{"emil", "Emil Engineer", sod.RoleEngineer}, {"olivia", "Olivia Owner", sod.RoleModelOwner},
-		{"vera", "Vera Validator", sod.RoleValidator}, {"rita", "Rita Risk <b>", sod.RoleRiskOfficer}, {"max", "Max Machine", sod.RoleMachine}} {
+		{"vera", "Vera Validator", sod.RoleValidator}, {"rita", "Rita Risk <b>", sod.RoleRiskOfficer}} {
 		w.enrol(p[0], p[1], p[2])
 	}
 	l := life{root: digestOf("root"), artefact: digestOf("model file")}
-	policy, report := digestOf("policy"), digestOf("report")
+	report := digestOf("report")
 	l.inventory = w.step(attest.KindInventory, "olivia", attest.InventoryEntry{Model: "mortgage-denial", UseCase: "Second look at mortgage applications",
 		IntendedUse: "Second look at applications that would be denied.", ProhibitedUse: "Automatic denial.", Owner: "olivia", Developer: "emil", Exposure: "high",
 		Purpose: "credit decision support", RiskTier: "high", Protected: []string{"race"}, Limits: []string{"Boston, 1990."}}, nil)
@@ -116,9 +116,16 @@ func live(w *world) life {
 	l.check = w.step(attest.KindEvaluation, "vera", attest.TestResult{Result: attest.ResultPassed, PassedTests: []string{"auc", "calibration"},
 		Configuration: []attest.ResourceDescriptor{{Name: "mortgage-denial 2", Digest: map[string]string{"sha256": l.root}}}}, subject("report.json", report),
 		rel(attest.RelValidated, attest.ArtefactVersion, l.root, ""), rel(attest.RelGenerated, attest.ArtefactReport, report, "report.json"))
-	l.policy = w.step(attest.KindPolicy, "rita", attest.PolicyPublication{Name: "credit-high-risk", Version: "1", Digest: policy, YAML: "name: x\n"},
-		subject("credit-high-risk", policy), rel(attest.RelGenerated, attest.ArtefactPolicy, policy, "credit-high-risk"))
-	w.promote(&l, policy)
+	yaml, err := fs.ReadFile(templates.FS, "policies/credit-high-risk.yaml")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	published, err := govern.PolicyResult(yaml)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l.policy = w.step(attest.KindPolicy, "rita", published.Predicate, published.Subjects, published.Relations...)
+	w.promote(&l, published.Relations[0].Digest)
 	return l
 }
 
@@ -151,10 +158,10 @@ func (w *world) promote(l *life, policy string) {
 	vsa.Gate = attest.GateDetail{Request: l.request, Binding: binding, Conditions: []attest.Condition{
 		{Name: "discrimination", Met: true, By: []attest.EntryRef{l.check}, Words: "AUC 0.8306 is at least 0.75"},
 		{Name: "risk officer", Met: false, Words: "no risk officer approves; ask one to decide"}}}
-	l.verdict = w.step(attest.KindVerdict, "max", vsa, nil, rel(attest.RelDecided, attest.ArtefactVersion, l.root, ""), rel(attest.RelConcerns, attest.ArtefactEntry, l.validation.PAE, ""))
-	l.deployment = w.step(attest.KindDeployment, "max", attest.Deployment{Endpoint: "lending", Action: "deploy", Role: attest.ServeChampion, Weight: 0.95, Model: "mortgage-denial",
+	l.verdict = w.step(attest.KindVerdict, lineage.DefaultServiceActor, vsa, nil, rel(attest.RelDecided, attest.ArtefactVersion, l.root, ""), rel(attest.RelConcerns, attest.ArtefactEntry, l.validation.PAE, ""))
+	l.deployment = w.step(attest.KindDeployment, lineage.DefaultServiceActor, attest.Deployment{Endpoint: "lending", Action: "deploy", Role: attest.ServeChampion, Weight: 0.95, Model: "mortgage-denial",
 		Version: "2", Root: l.root, Artefact: l.artefact, Stage: "production", Request: l.request, Verdict: l.verdict, Permit: digestOf("permit")}, nil,
 		rel(attest.RelDeployed, attest.ArtefactVersion, l.root, ""), rel(attest.RelConcerns, attest.ArtefactEntry, l.verdict.PAE, ""))
-	l.window = w.step(attest.KindWindow, "max", attest.Window{Endpoint: "lending", Model: "mortgage-denial", Version: "2", Sequence: 1, Count: 2500, Status: "alert",
+	l.window = w.step(attest.KindWindow, lineage.DefaultServiceActor, attest.Window{Endpoint: "lending", Model: "mortgage-denial", Version: "2", Sequence: 1, Count: 2500, Status: "alert",
 		Digest: digestOf("window"), Report: json.RawMessage(`{}`)}, nil, rel(attest.RelMonitored, attest.ArtefactVersion, l.root, ""))
 }
