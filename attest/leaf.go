@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
@@ -136,4 +137,53 @@ func (v *Verifier) VerifyCertificate(der []byte, at time.Time) (Identity, error)
 			c.id.NotBefore.UTC().Format(time.RFC3339), c.id.NotAfter.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 	}
 	return Identity{Email: c.id.Email, Issuer: c.id.Issuer}, nil
+}
+
+// CertificateOfLeaf returns the identity certificate (DER) that a log entry
+// carries, nil if a bare key signed it.
+func CertificateOfLeaf(leaf []byte) ([]byte, error) {
+	if len(leaf) >= MaxLeaf {
+		return nil, refuse(CodeBody, "leaf", "it has %d bytes, it must stay below %d", len(leaf), MaxLeaf)
+	}
+	der, _ := leafField(leaf, leafCertificate)
+	return der, nil
+}
+
+// VerifyLeaf checks the signature of a log entry over the PAE digest that it
+// commits to, without the payload (which may have been erased), and returns
+// that digest (hex) and the signer's key id.
+func VerifyLeaf(leaf []byte) (pae, keyID string, err error) {
+	if len(leaf) >= MaxLeaf {
+		return "", "", refuse(CodeBody, "leaf", "it has %d bytes, it must stay below %d", len(leaf), MaxLeaf)
+	}
+	digest, okDigest := leafField(leaf, leafDigest)
+	signature, okSig := leafField(leaf, leafSignature)
+	spki, okKey := leafField(leaf, leafPublicKey)
+	if der, ok := leafField(leaf, leafCertificate); ok {
+		_, id, err := keys.ParseIdentity(der)
+		if err != nil {
+			return "", "", refuse(CodeCertificate, "leaf", "%v", err)
+		}
+		spki, okKey = id.PublicKey, true
+	}
+	if !okDigest || !okSig || !okKey || len(digest) != 32 {
+		return "", "", refuse(CodeBody, "leaf", "it is no log entry of ours")
+	}
+	pub, err := keys.ParsePublicKey(spki)
+	if err != nil {
+		return "", "", refuse(CodeSignature, "leaf", "%v", err)
+	}
+	if !ecdsa.VerifyASN1(pub, digest, signature) {
+		return "", "", refuse(CodeSignature, "leaf", "its signature is not over its digest")
+	}
+	return hex.EncodeToString(digest), KeyID(spki), nil
+}
+
+// SignatureOfLeaf returns the signature that a log entry carries; what the
+// log's timestamp is over.
+func SignatureOfLeaf(leaf []byte) ([]byte, error) {
+	if sig, ok := leafField(leaf, leafSignature); ok && len(leaf) < MaxLeaf {
+		return sig, nil
+	}
+	return nil, refuse(CodeBody, "leaf", "it holds no signature")
 }

@@ -77,9 +77,6 @@ func (e *Entry) SOD() sod.Entry {
 		Index: e.Index, PAE: e.PAE, Kind: e.Kind, Project: e.Project, Actor: e.Actor, OnBehalfOf: e.OnBehalfOf,
 		KeyID: e.KeyID, Stamp: e.Stamp, Relations: e.Step.Relations, Predicate: e.predicate, Identity: e.Identity,
 	}
-	if e.Erased {
-		s.Predicate = nil
-	}
 	return s
 }
 
