@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -8,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"affidavit/attest"
+	"affidavit/server/rest"
 )
 
 var (
@@ -218,6 +223,59 @@ func TestAssetsAreImmutable(t *testing.T) {
 		}
 		if name == "style" && !strings.Contains(string(content), `url("/assets/source-sans-3.`) {
 			t.Error("the style does not name the font")
+		}
+	}
+}
+
+// TestErasedPayload: the entry keeps its place; what it said is gone from
+// pages and API, and nothing breaks that named it.
+func TestErasedPayload(t *testing.T) {
+	w := newWorld(t)
+	l := live(w)
+	redact := func(ref attest.EntryRef, field string) json.RawMessage {
+		_, _, body := w.get(fmt.Sprint("/api/v1/log/entries/", ref.Index))
+		var e rest.Entry
+		var predicate map[string]any
+		if err := errors.Join(json.Unmarshal(body, &e), json.Unmarshal(e.Predicate, &predicate)); err != nil {
+			t.Fatal(err)
+		}
+		predicate[field] = "erased"
+		b, err := json.Marshal(predicate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	_, _, body := w.get("/api/v1/log/entries?kind=key-event&limit=1")
+	var list rest.EntryList
+	if err := json.Unmarshal(body, &list); err != nil || len(list.Entries) != 1 {
+		t.Fatal(err, string(body))
+	}
+	emil := attest.EntryRef{Index: list.Entries[0].Index, PAE: list.Entries[0].PAE, Kind: attest.KindKeyEvent}
+	erasure := attest.Erasure{Reason: "request of the person", Basis: "GDPR Art. 17", Entries: []attest.EntryRef{emil, l.refusal},
+		Redacted: []json.RawMessage{redact(emil, "name"), redact(l.refusal, "reason")}}
+	w.submit(w.sign(attest.KindErasure, "", "ada", "ada", erasure, nil))
+	for _, ref := range []attest.EntryRef{emil, l.refusal} {
+		at := fmt.Sprint("/log/", ref.Index)
+		code, header, page := w.get(at)
+		checkPage(t, w, at, header, page)
+		if code != 200 || !strings.Contains(text(page), "The payload was erased") || !strings.Contains(text(page), ref.PAE) ||
+			!strings.Contains(text(page), "No evidence recorded: no bundle, the payload was erased.") {
+			t.Errorf("%s: %d %s", at, code, text(page))
+		}
+		code, _, body := w.get("/api/v1" + strings.Replace(at, "/log/", "/log/entries/", 1))
+		var e rest.Entry
+		if err := json.Unmarshal(body, &e); code != 200 || err != nil || !e.Erased || e.Bundle != nil || e.PAE != ref.PAE {
+			t.Errorf("%s: %d %s", at, code, body)
+		}
+		if code, _, _ := w.get("/api/v1" + strings.Replace(at, "/log/", "/log/entries/", 1) + "/bundle"); code != 404 {
+			t.Errorf("bundle of %d: %d", ref.Index, code)
+		}
+	}
+	for _, path := range []string{"/log", "/models", "/models/lending/mortgage-denial", "/models/lending/mortgage-denial/2", "/models/lending/mortgage-denial/2/lineage?depth=all"} {
+		code, _, page := w.get(path)
+		if got := text(page); code != 200 || strings.Contains(got, "Emil Engineer") || strings.Contains(got, "alert(1)") {
+			t.Errorf("%s: %d shows what was erased: %s", path, code, got)
 		}
 	}
 }

@@ -134,8 +134,8 @@ func (r *reader) fillGraph(b *graphBody, ref attest.Ref, focusPAE string, depth 
 			WithRemedy("use the SHA-256 of an artefact or of an entry's PAE")
 	}
 	g := all.around(focus, depth).group()
-	if len(g.nodes) > maxDrawNodes {
-		return lineage.Errf(lineage.CodeTooLarge, "depth", "%d items are too many for one drawing", len(g.nodes)).WithRemedy("choose a smaller depth")
+	if len(g.nodes) > maxDrawNodes || len(g.links) > maxDrawLinks {
+		return lineage.Errf(lineage.CodeTooLarge, "depth", "%d items with %d links are too many for one drawing", len(g.nodes), len(g.links)).WithRemedy("choose a smaller depth")
 	}
 	return r.draw(b, g)
 }

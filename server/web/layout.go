@@ -15,6 +15,7 @@ const (
 	orderSweeps  = 12
 	alignSweeps  = 8
 	maxDrawNodes = 400
+	maxDrawLinks = 1200
 )
 
 // vertex is a box, or the place where a long edge passes a layer.
