@@ -115,7 +115,7 @@ func TestPagesSayWhatTheLogSays(t *testing.T) {
 		"/models/lending/mortgage-denial": {"Version 2 is champion at endpoint lending", "Automatic denial.", "0.8306", "0.0790", "2,500",
 			"No evidence recorded: no canary was judged.", "No evidence recorded: no document was rendered."},
 		"/models/lending/mortgage-denial/2": {"1 of 2 conditions of the gate are not met", "Not met: risk officer.", "no risk officer approves; ask one to decide", "verdict " + ev(l.verdict.Index),
-			"Approved Olivia Owner", "Model owner, 1st line", "Conditionally approved Vera Validator", "Withdrawn Rita Risk <b>", "31 May 2027", "sha256:" + l.root, "0.8306", "Policy",
+			"Approved Olivia Owner", "Model owner, 1st line", "Conditionally approved Vera Validator", "Withdrawn Rita Risk <b>", "2 of 3 · Request " + ev(l.request.Index), "Waiting Nobody yet Risk officer, 2nd line asked for by policy credit-high-risk 1 " + ev(l.policy.Index), "31 May 2027", "sha256:" + l.root, "0.8306", "Policy",
 			"Emil Engineer", "champion 95", "Passed", "auc, calibration"},
 		"/models/lending/mortgage-denial/2/lineage": {"Where it came from, and what rests on it", "Data version · " + ev(l.data.Index), "Training run · " + ev(l.run.Index), "hmda_boston_1990",
 			"this item", "Monitoring window"},

@@ -9,6 +9,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"affidavit/attest"
+	"affidavit/rbac/policy"
+	"affidavit/rbac/sod"
 )
 
 type conditionLine struct {
@@ -34,6 +36,7 @@ type requestBlock struct {
 	Entry                        int64
 	Stage, Who, Reason, Evidence string
 	EvidenceCount                int
+	Withdrawn                    int64 // entry that took the request back; 0: none
 	Expires                      time.Time
 }
 
@@ -67,6 +70,8 @@ type versionBody struct {
 	Gate         *gateBlock
 	Request      *requestBlock
 	Approvals    []approvalLine
+	Needed       int // approvals that the policy asks for
+	Given        int // of them, how many stand
 	Checks       []checkLine
 	People       []contributor
 	Deployments  []deploymentLine
@@ -206,13 +211,20 @@ func (r *reader) fillRequest(b *versionBody, row versionRow) error {
 	}
 	b.Request = &requestBlock{Entry: e.Index, Stage: req.Binding.Stage, Who: r.signer(e), Reason: req.Reason,
 		Evidence: req.Binding.EvidenceDigest, EvidenceCount: len(req.Evidence), Expires: req.Binding.Expires}
-	return r.fillApprovals(b, rows[0].Entry)
+	words, err := r.fillApprovals(b, rows[0].Entry)
+	if err != nil {
+		return err
+	}
+	return r.fillQuorum(b, rows[0], words)
 }
 
-func (r *reader) fillApprovals(b *versionBody, request int64) error {
+// fillApprovals lists who decided; it returns the people whose word stands in
+// favour, by role.
+func (r *reader) fillApprovals(b *versionBody, request int64) (map[string]map[string]bool, error) {
 	var rows []decisionRow
-	if err := r.Find(&rows, "entry", "request = ?", request); err != nil {
-		return err
+	err := r.Find(&rows, "entry", "request = ? OR target = ? OR target IN (SELECT entry FROM decisions WHERE request = ?)", request, request, request)
+	if err != nil {
+		return nil, err
 	}
 	withdrawn := map[int64]int64{}
 	for _, d := range rows {
@@ -220,19 +232,61 @@ func (r *reader) fillApprovals(b *versionBody, request int64) error {
 			withdrawn[d.Target] = d.Entry
 		}
 	}
+	b.Request.Withdrawn = withdrawn[request]
+	favour := map[string]map[string]bool{}
 	for _, d := range rows {
 		if d.Kind == attest.KindWithdrawal {
 			continue
 		}
 		var word attest.Decision
 		if _, err := r.decode(d.Entry, &word); err != nil {
-			return err
+			return nil, err
 		}
 		line := approvalLine{Status: outcomeStatus(d.Outcome), Who: r.name(d.Actor), Role: words(d.Role) + lineOf(d.Role), Reason: word.Reason, Entry: d.Entry}
 		if by, taken := withdrawn[d.Entry]; taken {
 			line.Status, line.Reason = status{"warn", "Withdrawn"}, fmt.Sprintf("withdrawn by entry #%d", by)
+		} else if d.Outcome == attest.OutcomeApproved || d.Outcome == attest.OutcomeConditional {
+			if favour[d.Role] == nil {
+				favour[d.Role] = map[string]bool{}
+			}
+			favour[d.Role][d.Actor] = true
 		}
 		b.Approvals = append(b.Approvals, line)
+	}
+	return favour, nil
+}
+
+// fillQuorum adds who is still waited for under the request's policy. Whether
+// the quorum is valid (duties, expiry, evidence) is the gate's to judge.
+func (r *reader) fillQuorum(b *versionBody, request requestRow, favour map[string]map[string]bool) error {
+	var row policyRow
+	none, err := absent(r.First(&row, "project = ? AND digest = ?", request.Project, request.Policy))
+	if err != nil || none {
+		return err
+	}
+	var published attest.PolicyPublication
+	if _, err := r.decode(row.Entry, &published); err != nil {
+		return err
+	}
+	parsed, err := policy.Parse([]byte(published.YAML))
+	if err != nil {
+		return fmt.Errorf("published policy %s: %w", published.Digest, err)
+	}
+	stage := parsed.Stages[request.Stage]
+	if stage == nil {
+		return nil
+	}
+	needed := stage.Approvals
+	if stage.OwnerAcceptance {
+		needed = append([]policy.Approval{{Role: sod.RoleModelOwner, Count: 1}}, needed...)
+	}
+	for _, need := range needed {
+		b.Needed += need.Count
+		b.Given += min(len(favour[need.Role]), need.Count)
+		for range need.Count - len(favour[need.Role]) {
+			b.Approvals = append(b.Approvals, approvalLine{Status: status{"wait", "Waiting"}, Who: "Nobody yet", Role: words(need.Role) + lineOf(need.Role),
+				Reason: "asked for by policy " + published.Name + " " + published.Version, Entry: row.Entry})
+		}
 	}
 	return nil
 }
