@@ -117,8 +117,6 @@ func (c *checker) judgeDecision(p *proven, d *attest.Decision) (Code, string) {
 		return CodeDecision, rbac.MayDecideAs(d.Role, e.Kind).Error()
 	case !c.asOf(e.Index).HasRole(e.Actor, e.Project, d.Role, e.Index):
 		return CodeRole, fmt.Sprintf("%s did not hold the role %s when deciding; a later grant does not count", clip(e.Actor), clip(d.Role))
-	case e.OnBehalfOf != "":
-		return CodeDuty, "a decision is signed by the person who decides, not on their behalf"
 	}
 	if d.Outcome == attest.OutcomeRejected {
 		return "", "" // whoever holds the role may say no, also on own work

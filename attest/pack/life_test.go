@@ -158,6 +158,43 @@ func TestRogueOperations(t *testing.T) {
 				attest.CanaryVerdict{Endpoint: "cards", Champion: o.first, Challenger: o.second, Verdict: "promote", Requests: 1, Report: json.RawMessage(`{}`)})
 		}},
 		{"another file than registered", pack.CodeDeployment, "not the one that was registered", single(func(_ *world, _ *version, d *attest.Deployment) { d.Artefact = digestOf("other") })},
+		{"relations that name another version", pack.CodeDeployment, "relations name another version", func(w *world) {
+			v := w.develop("1")
+			d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
+			other := digestOf("other")
+			w.add(attest.KindDeployment, project, "affidavit", "ann", subject("lending", other), []attest.Relation{rel(attest.RelDeployed, attest.ArtefactVersion, other, "")}, d)
+		}},
+		{"predictions of a retired deployment", pack.CodeReference, "its predictions are said to be of", func(w *world) {
+			v := w.develop("1")
+			d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
+			w.deployment(d)
+			d.Action = "retire"
+			w.serve(v, w.deployment(d))
+		}},
+		{"predictions of a deployment in another project", pack.CodeReference, `of project "other"`, func(w *world) {
+			v := w.develop("1")
+			d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
+			w.serve(v, w.add(attest.KindDeployment, "other", "affidavit", "ann", subject("lending", v.root),
+				[]attest.Relation{rel(attest.RelDeployed, attest.ArtefactVersion, v.root, "")}, d))
+		}},
+		{"a checkpoint of the future seen", pack.CodeReference, "which did not exist yet", func(w *world) {
+			step := attest.Step{Kind: attest.KindAbandoned, Project: project, Nonce: digestOf("future")[:32], Actor: "affidavit", Claimed: w.now,
+				NotBefore: attest.Position{Size: w.log.Size() + 1, Root: digestOf("root")}, Relations: nil}
+			st, err := attest.NewStatement(step, nil, attest.Abandoned{Intent: digestOf("intent")[:32], Kind: attest.KindEvaluation, Reason: "expired"})
+			check(w.t, err)
+			signed, err := attest.Sign(context.Background(), st, w.signers["affidavit"])
+			check(w.t, err)
+			w.append(attest.KindAbandoned, project, signed)
+		}},
+		{"a certificate for an address that came later", pack.CodeIdentity, "not an address of vera", func(w *world) {
+			v := w.develop("1")
+			w.ask(v, policyYAML)
+			w.signers["vera"] = w.certified("vera@new.example")
+			w.decide("vera", "validator", v.request, v.binding)
+			e := w.enrolment("vera")
+			e.Email = "vera@new.example"
+			w.add(attest.KindKeyEvent, "", "adam", "", nil, nil, attest.KeyEvent{Action: attest.ActionEnrol, Enrolment: e})
+		}},
 		{"verdict that failed", pack.CodeDeployment, "did not pass", single(func(w *world, v *version, d *attest.Deployment) { d.Verdict = w.failedVerdict(v) })},
 		{"verdict on another request", pack.CodeDeployment, "judged another request", single(func(w *world, v *version, d *attest.Deployment) {
 			w.ask(v, policyYAML)

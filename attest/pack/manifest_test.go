@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"affidavit/attest"
+	"affidavit/attest/tlog"
 )
 
 func validManifest() *Manifest {
@@ -100,6 +101,24 @@ func TestDirectoryLimits(t *testing.T) {
 	}
 	if _, err := Open(bytes.NewReader(nil), maxPack+1); !errors.As(err, &refusal) || refusal.Code != CodeArchiveSize {
 		t.Errorf("%v, want a refusal for size", err)
+	}
+}
+
+func TestConsistencyOfEqualTrees(t *testing.T) {
+	a := tlog.Checkpoint{Origin: "log.example", Size: 3, Root: tlog.LeafHash([]byte("a"))}
+	b := tlog.Checkpoint{Origin: "log.example", Size: 3, Root: tlog.LeafHash([]byte("b"))}
+	for _, tc := range []struct {
+		old, new tlog.Checkpoint
+		proof    []tlog.Hash
+		ok       bool
+	}{{a, a, nil, true}, {a, b, nil, false}, {a, a, []tlog.Hash{a.Root}, false}} {
+		raw, err := MarshalConsistency(tc.old, tc.new, tc.proof)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkConsistency(raw, tc.old, tc.new); (err == nil) != tc.ok {
+			t.Errorf("%v, want ok = %v", err, tc.ok)
+		}
 	}
 }
 
