@@ -93,7 +93,7 @@ func (w *world) serve() {
 	}
 	routes := append(rest.New(w.ledger, w.metrics).Routes(), inference.New(noGateway{}, "1").Routes()...)
 	w.server, err = server.New(server.Deps{Routes: append(routes, site.Routes()...), Authorizer: server.NewAccess(w.ledger), Ready: w.ledger.Ready,
-		Metrics: w.metrics, Version: "1.2.3", Missing: site.Problem})
+		Metrics: w.metrics, Version: "1.2.3", Missing: site.Missing})
 	if err != nil {
 		w.t.Fatal(err)
 	}

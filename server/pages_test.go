@@ -172,7 +172,7 @@ func TestEmptyLogHasPages(t *testing.T) {
 func TestMissingPagesSayWhatIsMissing(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]int{"/models/lending/nothing": 404, "/models/lending/nothing/1": 404, "/models/lending/nothing/1/lineage": 404, "/log/999": 404,
-		"/log/abc": 404, "/log/-1": 404, "/no/such/page": 404, "/log?before=x": 400, "/lineage/data/" + digestOf("d") + "?depth=0": 400,
+		"/log/abc": 404, "/log/-1": 404, "/log?before=x": 400, "/lineage/data/" + digestOf("d") + "?depth=0": 400,
 		"/lineage/planet/" + digestOf("d"): 404, "/lineage/data/xyz": 404} {
 		code, header, body := w.get(path)
 		if code != want {
@@ -180,6 +180,12 @@ func TestMissingPagesSayWhatIsMissing(t *testing.T) {
 			continue
 		}
 		checkPage(t, w, path, header, body)
+	}
+	if code, header, body := w.do("GET", "/no/such/page", "", "Accept", "text/html,*/*"); code != 404 || !strings.HasPrefix(header.Get("Content-Type"), "text/html") {
+		t.Errorf("a browser gets %d %s", code, body)
+	}
+	if code, header, body := w.get("/api/v1/no/such"); code != 404 || header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("a program gets %d %s", code, body)
 	}
 	if code, _, _ := w.get("/assets/nothing.css"); code != 404 {
 		t.Errorf("asset: %d", code)

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -189,6 +190,16 @@ func (s *Site) Problem(c *gin.Context, p server.Problem) {
 	if err := s.render(c, p.Status, "error", &page{Title: p.Title, Body: body}); err != nil {
 		server.WriteProblem(c, p)
 	}
+}
+
+// Missing is the ErrorStyle for addresses that nothing serves: a page for who
+// reads pages, a problem document for everybody else.
+func (s *Site) Missing(c *gin.Context, p server.Problem) {
+	if strings.Contains(c.GetHeader("Accept"), "text/html") {
+		s.Problem(c, p)
+		return
+	}
+	server.WriteProblem(c, p)
 }
 
 func (s *Site) getHome(c *gin.Context) error {
