@@ -61,9 +61,6 @@ type (
 		Entry  int64
 		Digest string
 	}
-	edgeRow struct {
-		Idx int64
-	}
 )
 
 func (inventoryRow) TableName() string  { return "cur_inventory" }
@@ -78,7 +75,6 @@ func (canaryRow) TableName() string     { return "canaries" }
 func (documentRow) TableName() string   { return "documents" }
 func (evaluationRow) TableName() string { return "evaluations" }
 func (policyRow) TableName() string     { return "policies" }
-func (edgeRow) TableName() string       { return "edges" }
 
 // reader adds names of people to a ReadTx, looked up once a page.
 type reader struct {
