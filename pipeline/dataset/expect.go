@@ -99,6 +99,8 @@ type Report struct {
 	Errors      int     `json:"errors"`
 	Warnings    int     `json:"warnings"`
 	Checks      []Check `json:"checks"`
+	// LabelRates are what is recorded about protected groups; the caller adds them (Table.LabelRates).
+	LabelRates []LabelRate `json:"label_rates,omitempty"`
 }
 
 // Validate checks the table against every expectation of the suite. The error is about the suite (an unknown column, a
