@@ -275,26 +275,9 @@ func TestVerdictRefusals(t *testing.T) {
 	l.prepare()
 	l.develop("1", 1, nil)
 	request := l.request()
-	do := func(res lineage.Result) func() error {
-		return func() error {
-			_, err := l.DoAs(trainer, step(attest.KindVerdict), res)
-			return err
-		}
-	}
-	// A machine that says what is not so leaves one trace: that its step failed.
 	lies := func(code lineage.Code, words string, res lineage.Result) {
 		t.Helper()
-		before := l.Rows()
-		err := do(res)()
-		if lineage.CodeOf(err) != code || !strings.Contains(err.Error(), words) {
-			t.Errorf("%v, want %s with %q", err, code, words)
-		}
-		after := l.Rows()
-		for _, table := range []string{"verdicts", "cur_stages", "cur_requests"} {
-			if after[table] != before[table] {
-				t.Errorf("%s: %d rows, %d after the refusal", table, before[table], after[table])
-			}
-		}
+		l.refused(code, words, l.submits(trainer, attest.KindVerdict, res))
 	}
 	edit := func(fn func(v *attest.VSA)) lineage.Result {
 		res, _ := l.judged(request)

@@ -90,7 +90,7 @@ func checkTrigger(r *lineage.ReadTx, e *lineage.Entry) error {
 			return err
 		}
 		if t.Kind != attest.KindRetrainTrigger || t.Project != e.Project {
-			return lineage.Errf(lineage.CodeRefused, "relations", "entry %d, which triggered the run, is a %s of project %q", t.Index, t.Kind, t.Project)
+			return lineage.Errf(lineage.CodeRefused, "relations", "entry %d, which triggered the run, is of kind %s, of project %q", t.Index, t.Kind, t.Project)
 		}
 		var p attest.RetrainTrigger
 		if err := t.Decode(&p); err != nil {
