@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"affidavit/attest"
@@ -102,7 +103,12 @@ func checkDetails(e *lineage.Entry, p attest.TestResult) error {
 	if !slices.Equal(p.PassedTests, t.passed) || !slices.Equal(p.WarnedTests, t.warned) || !slices.Equal(p.FailedTests, t.failed) {
 		return lineage.Errf(lineage.CodeRefused, "passedTests", "the tests listed are not those of the report")
 	}
-	return nil
+	for _, d := range p.Configuration {
+		if d.Name == HeadlineMetrics && maps.Equal(d.Annotations, report.headline()) {
+			return nil
+		}
+	}
+	return lineage.Errf(lineage.CodeRefused, "configuration", "its %s are missing or not those of the report", HeadlineMetrics)
 }
 
 // checkIndependent: whoever validates is a validator and made nothing that the

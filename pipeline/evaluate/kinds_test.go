@@ -99,6 +99,10 @@ func TestEvaluationStep(t *testing.T) {
 	refused(machine, lineage.CodeInvalid, "generated report", func(p *attest.TestResult, _ *lineage.Result) {
 		p.Details = []byte(strings.Replace(string(p.Details), `"rows":200`, `"rows":2000`, 1))
 	})
+	refused(machine, lineage.CodeRefused, "not those of the report", func(p *attest.TestResult, _ *lineage.Result) {
+		p.Configuration = slices.Clone(p.Configuration)
+		p.Configuration[2].Annotations = map[string]any{"auc": .999}
+	})
 	refused(machine, lineage.CodeRefused, "does not list data", func(p *attest.TestResult, _ *lineage.Result) { p.Configuration = p.Configuration[1:] })
 	refused(machine, lineage.CodeInvalid, "name no data", func(_ *attest.TestResult, res *lineage.Result) { res.Relations = res.Relations[1:] })
 	refused(machine, lineage.CodeInvalid, "of one model", func(_ *attest.TestResult, res *lineage.Result) {

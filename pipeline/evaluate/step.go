@@ -63,6 +63,20 @@ func (r Report) tests() tests {
 	return t
 }
 
+// HeadlineMetrics names the descriptor of an evaluation's configuration whose
+// annotations are the report's metrics by name, for those who read figures
+// without knowing the report's form.
+const HeadlineMetrics = "metrics"
+
+// headline is Metrics by name.
+func (r Report) headline() map[string]any {
+	out := map[string]any{}
+	for _, m := range r.Metrics() {
+		out[m.Name] = m.Value
+	}
+	return out
+}
+
 // ReportResult makes the result of an evaluation step: the whole report as the
 // details of a test result about model, measured on data; part names the rows
 // taken of it ("test"; "" for all). forDevelopment is set when the model's own
@@ -73,6 +87,7 @@ func ReportResult(report Report, model, data lineage.Ref, part string, forDevelo
 		return lineage.Result{}, &lineage.Error{Code: lineage.CodeInvalid, Field: "report", Message: "has no canonical form", Err: err}
 	}
 	sum := sha256.Sum256(details)
+	digest := hex.EncodeToString(sum[:])
 	t := report.tests()
 	rows := attest.ResourceDescriptor{Name: "data", Digest: map[string]string{"sha256": data.Digest}}
 	if part != "" {
@@ -85,13 +100,14 @@ func ReportResult(report Report, model, data lineage.Ref, part string, forDevelo
 	return lineage.Result{
 		Predicate: attest.TestResult{
 			Result: t.result(), PassedTests: t.passed, WarnedTests: t.warned, FailedTests: t.failed, Details: json.RawMessage(details),
-			Configuration: []attest.ResourceDescriptor{rows, {Name: "model", Digest: map[string]string{"sha256": model.Digest}}},
+			Configuration: []attest.ResourceDescriptor{rows, {Name: "model", Digest: map[string]string{"sha256": model.Digest}},
+				{Name: HeadlineMetrics, Digest: map[string]string{"sha256": digest}, Annotations: report.headline()}},
 		},
 		Subjects: []attest.Subject{{Name: model.Name, Digest: map[string]string{"sha256": model.Digest}}},
 		Relations: []attest.Relation{
 			{Type: attest.RelUsed, Ref: data},
 			judged,
-			{Type: attest.RelGenerated, Ref: lineage.Ref{Kind: attest.ArtefactReport, Digest: hex.EncodeToString(sum[:]), Name: "evaluation of " + model.Name}},
+			{Type: attest.RelGenerated, Ref: lineage.Ref{Kind: attest.ArtefactReport, Digest: digest, Name: "evaluation of " + model.Name}},
 		},
 		Blobs: []lineage.Blob{{MediaType: "application/json", Content: details}},
 	}, nil

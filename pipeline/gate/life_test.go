@@ -78,6 +78,7 @@ type life struct {
 	model     *train.LogisticModel
 	rows      [][]float64
 	labels    []float64
+	metrics   map[string]float64
 }
 
 // kinds are all of pipeline's, and an alert without rules of its own.
@@ -257,7 +258,12 @@ func (l *life) report() evaluate.Report {
 
 func (l *life) evaluate() {
 	l.T.Helper()
-	res, err := evaluate.ReportResult(l.report(), l.artefact, l.data, "", true)
+	rep := l.report()
+	l.metrics = map[string]float64{}
+	for _, m := range rep.Metrics() {
+		l.metrics[m.Name] = m.Value
+	}
+	res, err := evaluate.ReportResult(rep, l.artefact, l.data, "", true)
 	l.check(err)
 	l.eval = l.Must(l.DoAs(trainer, step(attest.KindEvaluation), res))
 }
@@ -265,8 +271,8 @@ func (l *life) evaluate() {
 // registration is the predicate of the version made last.
 func (l *life) registration() attest.Registration {
 	return attest.Registration{Model: "lending", Version: l.version, Root: l.root.Digest, Artefact: l.artefact.Digest, Format: registry.FormatONNX,
-		Inputs: []string{"income", "kind"}, Run: l.run.EntryRef(attest.KindTrainingRun), Signature: l.signature.EntryRef(attest.KindModelSignature),
-		Evidence: []attest.EntryRef{l.eval.EntryRef(attest.KindEvaluation)}, Metrics: map[string]float64{"auc": .8}}
+		Inputs: l.def.InputColumns(), Run: l.run.EntryRef(attest.KindTrainingRun), Signature: l.signature.EntryRef(attest.KindModelSignature),
+		Evidence: []attest.EntryRef{l.eval.EntryRef(attest.KindEvaluation)}, Metrics: l.metrics}
 }
 
 // develop makes and registers a version.

@@ -12,6 +12,7 @@ import (
 	"affidavit/lineage/govern"
 	"affidavit/lineage/ledgertest"
 	"affidavit/pipeline/evaluate"
+	"affidavit/pipeline/feature"
 	"affidavit/pipeline/gate"
 )
 
@@ -197,6 +198,76 @@ func TestUnknownContributor(t *testing.T) {
 	if _, passed := l.verdict(request); passed {
 		t.Error("passed")
 	}
+}
+
+// TestProhibitedBasis: a version that takes a protected attribute as an input
+// is registered, decided on, and does not pass.
+func TestProhibitedBasis(t *testing.T) {
+	l := newLife(t)
+	l.prepare()
+	l.def.Version, l.def.Inputs = 2, append(l.def.Inputs, feature.Input{Column: "race", Encoding: feature.OneHot, DropFirst: true})
+	res, err := feature.Register(l.def, l.data, nil)
+	l.check(err)
+	l.features = res.Relations[1].Ref
+	l.as(erin, attest.KindFeatureSet, res)
+	l.develop("1", 1, nil)
+	request := l.request()
+	l.approve(request)
+	var unmet string
+	l.View(func(r *lineage.ReadTx) error {
+		v, _, err := gate.Judge(r, request.Index, 0, l.now)
+		unmet = gate.Unmet(v.Conditions)
+		return err
+	})
+	if !strings.HasPrefix(unmet, "no_prohibited_basis:") || !strings.Contains(unmet, `takes "race" as an input`) {
+		t.Error(unmet)
+	}
+	if _, passed := l.verdict(request); passed {
+		t.Error("passed")
+	}
+}
+
+// TestErasedReason: what an erasure took out of a rejection does not change
+// how the log is judged, then or in replay.
+func TestErasedReason(t *testing.T) {
+	l := newLife(t)
+	l.prepare()
+	l.develop("1", 1, nil)
+	request := l.request()
+	no := l.Must(l.decide(vera, request, "validator", attest.OutcomeRejected))
+	if _, passed := l.verdict(request); passed {
+		t.Fatal("passed")
+	}
+	erase := func(rec lineage.Receipt) attest.Erasure {
+		x := attest.Erasure{Reason: "a name stood in it", Basis: "privacy law"}
+		l.View(func(r *lineage.ReadTx) error {
+			e, err := r.Entry(rec.Index)
+			if err != nil {
+				return err
+			}
+			var p map[string]any
+			if err := e.Decode(&p); err != nil {
+				return err
+			}
+			p["reason"] = "(erased)"
+			raw, err := attest.CanonicalJSON(p)
+			x.Entries, x.Redacted = []attest.EntryRef{e.EntryRef()}, []json.RawMessage{raw}
+			return err
+		})
+		return x
+	}
+	for _, rec := range []lineage.Receipt{no, request} {
+		l.Must(l.SubmitAs(ledgertest.Admin, lineage.Step{Kind: attest.KindErasure}, lineage.Result{Predicate: erase(rec)}))
+	}
+	if _, passed := l.verdict(request); passed {
+		t.Error("passed")
+	}
+	l.as(vera, attest.KindWithdrawal, gate.WithdrawalResult(no.EntryRef(attest.KindDecision), "settled"))
+	l.approve(request)
+	if _, passed := l.verdict(request); !passed {
+		t.Error("did not pass")
+	}
+	l.audit()
 }
 
 func TestWithdrawals(t *testing.T) {

@@ -165,7 +165,8 @@ func signed(t *testing.T, w *ledgertest.World, version string) attest.Registrati
 	}
 	sig := w.Must(w.DoAs(machine, step(attest.KindModelSignature), res)).EntryRef(attest.KindModelSignature)
 	artefact := res.Relations[0].Ref
-	eval := w.Must(w.DoAs(machine, step(attest.KindEvaluation), lineage.Result{Predicate: attest.TestResult{Result: attest.ResultPassed},
+	eval := w.Must(w.DoAs(machine, step(attest.KindEvaluation), lineage.Result{
+		Predicate: attest.TestResult{Result: attest.ResultPassed, Configuration: []attest.ResourceDescriptor{{Name: "metrics", Annotations: map[string]any{"auc": .8}}}},
 		Relations: []attest.Relation{{Type: attest.RelEvaluatedForDev, Ref: artefact}}})).EntryRef(attest.KindEvaluation)
 	return attest.Registration{Model: "lending", Version: version, Root: root.Digest, Artefact: artefact.Digest, Format: FormatONNX, Inputs: []string{"income"},
 		Run: run, Signature: sig, Evidence: []attest.EntryRef{eval}, Metrics: map[string]float64{"auc": .8}}
@@ -189,6 +190,8 @@ func TestRegistration(t *testing.T) {
 		{lineage.CodeRefused, "did not make model", func(p *attest.Registration) { p.Artefact = two.Artefact }},
 		{lineage.CodeRefused, "did not make model", func(p *attest.Registration) { p.Run = two.Run }},
 		{lineage.CodeRefused, "about other files", func(p *attest.Registration) { p.Signature = two.Signature }},
+		{lineage.CodeRefused, "not what the evaluations cited measured", func(p *attest.Registration) { p.Metrics = map[string]float64{"auc": .9} }},
+		{lineage.CodeRefused, "not what the evaluations cited measured", func(p *attest.Registration) { p.Metrics = map[string]float64{"wit": 1} }},
 		{lineage.CodeInvalid, "run", func(p *attest.Registration) { p.Run.Index++ }},
 		{lineage.CodeInvalid, "run", func(p *attest.Registration) { p.Run = one.Evidence[0] }},
 		{lineage.CodeRefused, "does not evaluate", func(p *attest.Registration) { p.Evidence = two.Evidence }},

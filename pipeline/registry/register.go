@@ -3,11 +3,17 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"affidavit/attest"
 	"affidavit/lineage"
 )
+
+// metricsDescriptor is the name under which an evaluation's configuration
+// lists its headline figures as annotations.
+const metricsDescriptor = "metrics"
 
 // checkRegistration: the version is new, its model is in the inventory, and
 // files, signature and run belong together.
@@ -110,7 +116,10 @@ func checkOrigin(r *lineage.ReadTx, e *lineage.Entry, p attest.Registration) err
 	return nil
 }
 
+// checkEvidence: the evaluations cited are of this model, and the metrics are
+// theirs.
 func checkEvidence(r *lineage.ReadTx, e *lineage.Entry, p attest.Registration) error {
+	measured := map[string][]any{}
 	for i, ref := range p.Evidence {
 		field := fmt.Sprintf("evidence[%d]", i)
 		ev, err := r.Cited(field, ref, attest.KindEvaluation)
@@ -122,6 +131,23 @@ func checkEvidence(r *lineage.ReadTx, e *lineage.Entry, p attest.Registration) e
 		}
 		if !e.Has(attest.RelConcerns, attest.ArtefactEntry, ref.PAE) {
 			return lineage.Errf(lineage.CodeInvalid, "relations", "must say: concerns entry %s", ref.PAE)
+		}
+		var t attest.TestResult
+		if err := ev.Decode(&t); err != nil {
+			return err
+		}
+		for _, d := range t.Configuration {
+			if d.Name == metricsDescriptor {
+				for name, v := range d.Annotations {
+					measured[name] = append(measured[name], v)
+				}
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Metrics)) {
+		if !slices.Contains(measured[name], any(p.Metrics[name])) {
+			return lineage.Errf(lineage.CodeRefused, "metrics."+name, "%v is not what the evaluations cited measured", p.Metrics[name]).
+				WithRemedy("repeat the figures of the evidence exactly, or leave them out")
 		}
 	}
 	return nil
