@@ -92,12 +92,12 @@ func kinds() []lineage.Kind {
 		Project: func(context.Context, *lineage.WriteTx, *lineage.Entry) error { return nil }})
 }
 
-// newLife staffs a project and publishes policy and inventory. The clock
-// moves a second with each reading, and by advance.
-func newLife(t testing.TB) *life {
+// newLife staffs a project and publishes policy and inventory. The clock stands
+// until the test moves now.
+func newLife(t testing.TB, opts ...ledgertest.Option) *life {
 	t.Helper()
 	l := &life{now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}
-	l.World = ledgertest.New(t, kinds(), ledgertest.WithClock(func() time.Time { return l.now }))
+	l.World = ledgertest.New(t, kinds(), append(opts, ledgertest.WithClock(func() time.Time { return l.now }))...)
 	l.Person(erin, "engineer")
 	l.Person(olivia, "model-owner")
 	l.Person(vera, "validator")
