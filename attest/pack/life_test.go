@@ -195,6 +195,13 @@ func TestRogueOperations(t *testing.T) {
 			e.Email = "vera@new.example"
 			w.add(attest.KindKeyEvent, "", "adam", "", nil, nil, attest.KeyEvent{Action: attest.ActionEnrol, Enrolment: e})
 		}},
+		{"work before the role was granted", pack.CodeRole, "needs the role engineer", func(w *world) {
+			w.enrol("eric")
+			digest := digestOf("early")
+			w.add(attest.KindPipeline, project, "eric", "", subject("train", digest), []attest.Relation{rel(attest.RelConfigured, attest.ArtefactPipeline, digest, "train")},
+				attest.PipelineConfiguration{Name: "train", Type: "training", Config: json.RawMessage(`{}`)})
+			w.grant("eric", "engineer")
+		}},
 		{"verdict that failed", pack.CodeDeployment, "did not pass", single(func(w *world, v *version, d *attest.Deployment) { d.Verdict = w.failedVerdict(v) })},
 		{"verdict on another request", pack.CodeDeployment, "judged another request", single(func(w *world, v *version, d *attest.Deployment) {
 			w.ask(v, policyYAML)

@@ -220,7 +220,7 @@ func forgeries() []tampering {
 			forge: rewrite(func(t *testing.T, _ *world, f map[string][]byte) { delete(f, find(t, f, attest.KindOutcomes)) })},
 		{name: "manifest rewritten", code: pack.CodeManifest, words: "not the manifest that the export signed",
 			forge: rewrite(func(_ *testing.T, _ *world, f map[string][]byte) { f[pack.VerifyFile] = []byte("# Trust me\n") })},
-		{name: "remade under another log key, with its own root", code: pack.CodeTrustedRoot, words: "that the trusted one does not",
+		{name: "remade under another log key, with its own root", code: pack.CodeTrustedRoot, words: "it names a key for the log log.bank.example that the trusted one does not",
 			forge: func(t *testing.T, _ *world, _ []byte) []byte { return standard(t).export() }},
 		{name: "remade under another log key, with the true root put in", code: pack.CodeCheckpoint, words: "not signed by the log",
 			forge: func(t *testing.T, w *world, _ []byte) []byte {
