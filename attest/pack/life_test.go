@@ -33,7 +33,7 @@ func (w *world) deployment(d attest.Deployment) attest.EntryRef {
 
 func deploymentOf(v *version, verdict attest.EntryRef, action, role string) attest.Deployment {
 	return attest.Deployment{Endpoint: "loans", Action: action, Role: role, Weight: 0.5, Model: "lending", Version: v.name, Root: v.root,
-		Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: digestOf(verdict.PAE + action + role)}
+		Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: pack.Permit(verdict.PAE, "loans", role)}
 }
 
 // operate runs champion and challenger up to the canary's verdict.
@@ -144,11 +144,17 @@ func TestRogueOperations(t *testing.T) {
 		log               func(w *world)
 	}{
 		{"promotion on a lost canary", pack.CodeDeployment, `whose verdict was "rollback"`, canary("rollback", nil)},
-		{"promotion on a canary elsewhere", pack.CodeDeployment, "at another endpoint", canary("promote", func(_ *world, _ *operation, d *attest.Deployment) { d.Endpoint = "cards" })},
+		{"promotion on a canary elsewhere", pack.CodeDeployment, "at another endpoint", canary("promote", func(_ *world, _ *operation, d *attest.Deployment) {
+			d.Endpoint = "cards"
+			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, d.Role)
+		})},
+		{"permit of another role", pack.CodePermit, "not the one of this verdict", single(func(_ *world, _ *version, d *attest.Deployment) {
+			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, attest.ServeChallenger)
+		})},
 		{"promotion of what was not in the canary", pack.CodeDeployment, `it promotes version "1" on a canary of version "2"`,
 			canary("promote", func(w *world, o *operation, d *attest.Deployment) {
 				other := deploymentOf(o.champion, w.entryRef(o.first.Index-1), "promote", attest.ServeChampion)
-				other.Canary, other.Permit = d.Canary, digestOf("another permit")
+				other.Canary = d.Canary
 				*d = other
 			})},
 		{"canary that is none", pack.CodeReference, "must name a canary-verdict", canary("promote", func(_ *world, o *operation, d *attest.Deployment) { d.Canary = &o.alert })},

@@ -27,7 +27,7 @@ func rogueLogs() []tampering {
 				a := w.decide("olivia", "model-owner", two.request, two.binding)
 				b := w.decide("vera", "validator", two.request, one.binding) // what she signed was version 1
 				c := w.decide("rick", "risk-officer", two.request, two.binding)
-				w.deploy(two, w.verdict(two, a, b, c), "p")
+				w.deploy(two, w.verdict(two, a, b, c))
 				return w.export()
 			}},
 		{name: "approver owns the trainer", code: pack.CodeDuty, words: "signed by trainer, for which vera answers",
@@ -90,7 +90,7 @@ func rogueLogs() []tampering {
 				b := w.decide("victor", "validator", v.request, v.binding)
 				w.grant("victor", "validator")
 				c := w.decide("rick", "risk-officer", v.request, v.binding)
-				w.deploy(v, w.verdict(v, a, b, c), "p")
+				w.deploy(v, w.verdict(v, a, b, c))
 				return w.export()
 			}},
 		{name: "role granted to oneself", code: pack.CodeGovernance, words: "has no effect",
@@ -107,7 +107,7 @@ func rogueLogs() []tampering {
 				w.ask(v, policyYAML)
 				a := w.decide("olivia", "model-owner", v.request, v.binding)
 				b := w.decide("vera", "validator", v.request, v.binding)
-				w.deploy(v, w.verdict(v, a, b), "p")
+				w.deploy(v, w.verdict(v, a, b))
 				return w.export()
 			}},
 		{name: "verdict on failed evidence", code: pack.CodeVerdict, words: "evidence:evaluation",
@@ -123,7 +123,7 @@ func rogueLogs() []tampering {
 				w.staff()
 				v := w.develop("1")
 				_, _, c := full(w, v)
-				w.deploy(v, c, "p")
+				w.deploy(v, c)
 				return w.export()
 			}},
 		{name: "deployment of another version than the verdict's", code: pack.CodeDeployment, words: "its verdict is about lending 1",
@@ -133,7 +133,7 @@ func rogueLogs() []tampering {
 				a, b, c := full(w, one)
 				verdict := w.verdict(one, a, b, c)
 				two.request = one.request
-				w.deploy(two, verdict, "p")
+				w.deploy(two, verdict)
 				return w.export()
 			}},
 		{name: "deployment after the approval was withdrawn", code: pack.CodeDeployment, words: "it was withdrawn by vera",
@@ -143,7 +143,7 @@ func rogueLogs() []tampering {
 				a, b, c := full(w, v)
 				verdict := w.verdict(v, a, b, c)
 				w.add(attest.KindWithdrawal, project, "vera", "", nil, nil, attest.Withdrawal{Target: b, Reason: "found a leak"})
-				w.deploy(v, verdict, "p")
+				w.deploy(v, verdict)
 				return w.export()
 			}},
 		{name: "deployment after the approval expired", code: pack.CodeDeployment, words: "the request expired",
@@ -153,7 +153,7 @@ func rogueLogs() []tampering {
 				a, b, c := full(w, v)
 				verdict := w.verdict(v, a, b, c)
 				w.now = w.now.AddDate(0, 4, 0)
-				w.deploy(v, verdict, "p")
+				w.deploy(v, verdict)
 				return w.export()
 			}},
 		{name: "permit used twice", code: pack.CodePermit, words: "was used by entry",
@@ -162,8 +162,8 @@ func rogueLogs() []tampering {
 				v := w.develop("1")
 				a, b, c := full(w, v)
 				verdict := w.verdict(v, a, b, c)
-				w.deploy(v, verdict, "p")
-				w.deploy(v, verdict, "p")
+				w.deploy(v, verdict)
+				w.deploy(v, verdict)
 				return w.export()
 			}},
 		{name: "predictions of no deployment", code: pack.CodeReference, words: "must name a deployment",

@@ -280,11 +280,11 @@ func (w *world) verdict(v *version, by ...attest.EntryRef) attest.EntryRef {
 		[]attest.Relation{rel(attest.RelConcerns, attest.ArtefactVersion, v.root, "lending "+v.name)}, vsa)
 }
 
-func (w *world) deploy(v *version, verdict attest.EntryRef, permit string) attest.EntryRef {
+func (w *world) deploy(v *version, verdict attest.EntryRef) attest.EntryRef {
 	return w.add(attest.KindDeployment, project, "affidavit", "ann", subject("lending", v.root),
 		[]attest.Relation{rel(attest.RelDeployed, attest.ArtefactVersion, v.root, "lending "+v.name)},
 		attest.Deployment{Endpoint: "loans", Action: "deploy", Role: attest.ServeChampion, Weight: 1, Model: "lending", Version: v.name, Root: v.root,
-			Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: digestOf(permit)})
+			Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: pack.Permit(verdict.PAE, "loans", attest.ServeChampion)})
 }
 
 // promote takes a version through request, decisions, verdict and deployment.
@@ -293,7 +293,7 @@ func (w *world) promote(v *version) attest.EntryRef {
 	a := w.decide("olivia", "model-owner", v.request, v.binding)
 	b := w.decide("vera", "validator", v.request, v.binding)
 	c := w.decide("rick", "risk-officer", v.request, v.binding)
-	return w.deploy(v, w.verdict(v, a, b, c), "permit "+v.name)
+	return w.deploy(v, w.verdict(v, a, b, c))
 }
 
 func (w *world) serve(v *version, deployment attest.EntryRef) {
