@@ -84,6 +84,7 @@ func TestLife(t *testing.T) {
 	l.check(g.Close(ctx))
 	l.checkSegments(first, second, promoted, n)
 	l.audit()
+	l.agreesOffline(5)
 }
 
 func scoreOf(r *openinference.Response) float32 {

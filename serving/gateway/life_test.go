@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"sync"
@@ -60,6 +61,7 @@ type life struct {
 	clockMu  sync.Mutex
 	now      time.Time
 	keys     *gateway.KeyDir
+	store    *faultyBlobs
 	table    *dataset.Table
 	def      *feature.Definition
 	data     lineage.Ref
@@ -98,7 +100,10 @@ func newLife(t testing.TB) *life {
 	t.Helper()
 	l := &life{now: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), models: map[string]*train.LogisticModel{}, blobs: map[string]string{},
 		requests: map[string]lineage.Receipt{}, said: map[string]lineage.Receipt{}}
-	l.World = ledgertest.New(t, allKinds(), ledgertest.WithClock(l.clock))
+	l.World = ledgertest.New(t, allKinds(), ledgertest.WithClock(l.clock), func(c *lineage.Config) {
+		l.store = &faultyBlobs{Blobs: c.Blobs, instead: map[string][]byte{}}
+		c.Blobs = l.store
+	})
 	var err error
 	l.keys, err = gateway.OpenKeyDir(t.TempDir(), nil)
 	l.check(err)
@@ -221,7 +226,7 @@ func (l *life) develop(version string, l2 float64) {
 	eval := l.Must(l.DoAs(trainer, step(attest.KindEvaluation), res))
 	l.as(erin, attest.KindRegistration, registry.RegistrationResult(attest.Registration{Model: "lending", Version: version, Root: root.Digest, Artefact: artefact.Digest,
 		Format: registry.FormatONNX, Inputs: []string{"income", "kind"}, Run: run.EntryRef(attest.KindTrainingRun), Signature: signature.EntryRef(attest.KindModelSignature),
-		Evidence: []attest.EntryRef{eval.EntryRef(attest.KindEvaluation)}, Metrics: map[string]float64{"auc": .8}}))
+		Evidence: []attest.EntryRef{eval.EntryRef(attest.KindEvaluation)}, Metrics: map[string]float64{}}))
 	l.models[version], l.blobs[version] = m, artefact.Digest
 }
 
@@ -320,4 +325,30 @@ func (l *life) audit() {
 	for _, d := range rep.Differences {
 		l.T.Error(d)
 	}
+}
+
+// faultyBlobs gives other bytes for a digest; nil: none, as after a loss.
+type faultyBlobs struct {
+	lineage.Blobs
+	mu      sync.Mutex
+	instead map[string][]byte
+}
+
+func (b *faultyBlobs) set(digest string, content []byte) {
+	b.mu.Lock()
+	b.instead[digest] = content
+	b.mu.Unlock()
+}
+
+func (b *faultyBlobs) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
+	b.mu.Lock()
+	content, changed := b.instead[digest]
+	b.mu.Unlock()
+	switch {
+	case !changed:
+		return b.Blobs.Open(ctx, digest)
+	case content == nil:
+		return nil, lineage.Errf(lineage.CodeNotFound, "digest", "no content %s is stored", digest)
+	}
+	return io.NopCloser(bytes.NewReader(content)), nil
 }

@@ -98,10 +98,14 @@ func (g *Gateway) sealLoop() {
 // Seal seals everything that was predicted before the call. What cannot be sealed stays queued.
 func (g *Gateway) Seal(ctx context.Context) error { return g.sealDue(ctx, true) }
 
-// sealDue seals full segments and, with all or after SegmentAge, what is left.
+// sealDue seals full segments and, with all, after SegmentAge or when too many wait, what is left.
 func (g *Gateway) sealDue(ctx context.Context, all bool) error {
 	g.sealMu.Lock()
 	defer g.sealMu.Unlock()
+	// Many half-full buffers together may hold up every request: then each is sealed as it is.
+	g.mu.Lock()
+	all = all || g.unsealed >= g.o.MaxUnsealed
+	g.mu.Unlock()
 	var errs []error
 	for _, key := range g.due(all) {
 		for {
