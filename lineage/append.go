@@ -155,7 +155,8 @@ func (a *appender) finish(ctx context.Context, sign func(tlog.Checkpoint) (strin
 	payloads := make([]any, 0, 2*len(a.added))
 	for i, x := range a.added {
 		hashes[i] = x.cand.leafHash
-		leaves = append(leaves, x.entry.Index, x.cand.leaf, x.timestamp)
+		// A leaf that an audited database has lost is replayed as an empty one.
+		leaves = append(leaves, x.entry.Index, append([]byte{}, x.cand.leaf...), append([]byte{}, x.timestamp...))
 		if !x.entry.Erased {
 			payloads = append(payloads, x.entry.Index, x.cand.signed.Payload)
 		}

@@ -257,32 +257,73 @@ func (r *ReadTx) Path(from, to Ref, below int64, classes ClassSet) ([]Ref, error
 		return nil, err
 	}
 	from.Name, to.Name = "", ""
-	next := map[Ref][]Ref{}
-	for _, e := range g.Edges {
-		if e.Relation.Class() == attest.Output {
-			next[e.To] = append(next[e.To], e.From)
-		} else {
-			next[e.From] = append(next[e.From], e.To)
+	return g.path(from, to, r.clamp(below)), nil
+}
+
+// seen is a node as it looks from an entry: only what lies below made it.
+type seen struct {
+	ref   Ref
+	below int64
+}
+
+// path walks breadth first. The same artefact seen from two entries may have
+// come from different ones, so the entry is part of where the walk stands.
+func (g Graph) path(from, to Ref, below int64) []Ref {
+	makers, needs, entries := map[Ref][]Edge{}, map[Ref][]Edge{}, map[Ref]int64{}
+	for _, n := range g.Nodes {
+		if n.Entry != nil { // an entry makes itself
+			entries[n.Ref] = n.Entry.Index
 		}
 	}
-	came := map[Ref]Ref{from: from}
-	for queue := []Ref{from}; len(queue) > 0; queue = queue[1:] {
+	for _, e := range g.Edges {
+		e.To.Name = ""
+		if e.Relation.Class() == attest.Output {
+			makers[e.To] = append(makers[e.To], e)
+		} else {
+			needs[e.From] = append(needs[e.From], e)
+		}
+	}
+	start := seen{from, below}
+	came := map[seen]seen{start: start}
+	queue := []seen{start}
+	if i, ok := entries[from]; ok && i < below {
+		queue = []seen{{from, i}, start}
+		came[queue[0]] = start
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
 		v := queue[0]
-		if v == to {
-			path := []Ref{v}
-			for v != from {
-				v = came[v]
-				path = append(path, v)
+		if v.ref == to {
+			path := []Ref{to}
+			for ; v != start; v = came[v] {
+				if up := came[v].ref; up != path[len(path)-1] {
+					path = append(path, up)
+				}
 			}
 			slices.Reverse(path)
-			return path, nil
+			return path
 		}
-		for _, w := range next[v] {
-			if _, seen := came[w]; !seen {
+		reach := func(w seen) {
+			if _, done := came[w]; !done {
 				came[w] = v
 				queue = append(queue, w)
 			}
 		}
+		for _, e := range makers[v.ref] {
+			if e.Index < v.below {
+				reach(seen{e.From, e.Index})
+			}
+		}
+		if v.ref.Kind == attest.ArtefactEntry {
+			for _, e := range needs[v.ref] {
+				if e.Index != v.below {
+					continue
+				}
+				if i, ok := entries[e.To]; ok && i < e.Index {
+					reach(seen{e.To, i})
+				}
+				reach(seen{e.To, e.Index})
+			}
+		}
 	}
-	return nil, nil
+	return nil
 }

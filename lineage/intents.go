@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"affidavit/attest"
@@ -95,7 +97,15 @@ func (l *Ledger) intentOp(ctx context.Context, fn func(ctx context.Context, tx *
 }
 
 func (l *Ledger) insertIntent(ctx context.Context, in Intent) error {
+	written := false
 	return l.intentOp(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if written { // replayed: the first COMMIT may have succeeded unheard
+			var same int64
+			q := "SELECT COUNT(*) FROM intents WHERE nonce = ? AND kind = ? AND project = ? AND actor = ? AND handler = ? AND params = ? AND owner = ? AND epoch = ? AND created = ?"
+			if err := tx.QueryRowContext(ctx, l.db.bind(q), in.Nonce, in.Kind, in.Project, in.Actor, in.Handler, in.Params, in.Owner, in.Epoch, in.Created).Scan(&same); err != nil || same == 1 {
+				return err
+			}
+		}
 		var n int64
 		q := "SELECT (SELECT COUNT(*) FROM intents WHERE nonce = ?) + (SELECT COUNT(*) FROM entries WHERE nonce = ?)"
 		if err := tx.QueryRowContext(ctx, l.db.bind(q), in.Nonce, in.Nonce).Scan(&n); err != nil {
@@ -106,6 +116,7 @@ func (l *Ledger) insertIntent(ctx context.Context, in Intent) error {
 		}
 		_, err := tx.ExecContext(ctx, l.db.bind("INSERT INTO intents (nonce, kind, project, actor, on_behalf_of, handler, params, inputs, state, owner, epoch, lease_until, created, saw_size, saw_root, entry, error) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,'')"),
 			in.Nonce, in.Kind, in.Project, in.Actor, in.OnBehalfOf, in.Handler, in.Params, in.Inputs, in.State, in.Owner, in.Epoch, in.LeaseUntil, in.Created, in.SawSize, in.SawRoot)
+		written = err == nil
 		return err
 	})
 }
@@ -152,6 +163,14 @@ func (l *Ledger) WorkQueued(ctx context.Context, handlers map[string]Handler) (r
 func (l *Ledger) lease(ctx context.Context, handlers map[string]Handler) (*Pending, *Intent, error) {
 	var got *Intent
 	err := l.intentOp(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if got != nil { // replayed: the first COMMIT may have succeeded unheard
+			var mine int64
+			q := "SELECT COUNT(*) FROM intents WHERE nonce = ? AND state = ? AND owner = ? AND epoch = ?"
+			if err := tx.QueryRowContext(ctx, l.db.bind(q), got.Nonce, IntentLeased, l.instance, got.Epoch).Scan(&mine); err != nil || mine == 1 {
+				return err
+			}
+			got = nil
+		}
 		var jobs []Intent
 		q := session(l.db.wgorm, ctx, tx).Where("state = ?", IntentQueued).Order("created, nonce").Limit(100)
 		if err := q.Find(&jobs).Error; err != nil {
@@ -207,15 +226,25 @@ func (l *Ledger) sweep() {
 }
 
 func (l *Ledger) renew(ctx context.Context) error {
+	// By nonce, not by owner: an intent whose caller left while it was being
+	// recorded is nobody's, and must run out.
 	l.mu.Lock()
-	n := len(l.pending)
+	held := make([]any, 0, len(l.pending))
+	for nonce := range l.pending {
+		held = append(held, nonce)
+	}
 	l.mu.Unlock()
-	if n == 0 {
+	if len(held) == 0 {
 		return nil
 	}
 	return l.intentOp(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, l.db.bind("UPDATE intents SET lease_until = ? WHERE owner = ? AND state = ?"), l.leaseEnd(), l.instance, IntentLeased)
-		return err
+		for part := range slices.Chunk(held, chunk) {
+			q := "UPDATE intents SET lease_until = ? WHERE owner = ? AND state = ? AND nonce IN (" + strings.TrimSuffix(strings.Repeat("?,", len(part)), ",") + ")"
+			if _, err := tx.ExecContext(ctx, l.db.bind(q), append([]any{l.leaseEnd(), l.instance, IntentLeased}, part...)...); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

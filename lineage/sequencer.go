@@ -190,6 +190,7 @@ func (l *Ledger) commit(ops []*op) (err error) {
 	if err != nil {
 		_ = tx.Rollback()
 		discard(conn)
+		l.auth.forget() // it may hold a grant of the group that is no more
 		return err
 	}
 	if err = l.cfg.faults("before-commit"); err == nil {
@@ -202,6 +203,7 @@ func (l *Ledger) commit(ops []*op) (err error) {
 	if err != nil {
 		discard(conn)
 		if !l.settled(a) {
+			l.auth.forget()
 			return fmt.Errorf("commit: %w", err)
 		}
 	} else {
