@@ -50,11 +50,11 @@ type Rendered struct {
 	Document attest.Document
 }
 
-var unsafe = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // fileName is unique for a version and kind, and one that a pack may hold.
 func (q Request) fileName() string {
-	name := strings.Trim(unsafe.ReplaceAllString(q.Model+"-"+q.Version, "-"), "-.")
+	name := strings.Trim(notInNames.ReplaceAllString(q.Model+"-"+q.Version, "-"), "-.")
 	if len(name) > 80 {
 		name = name[:80]
 	}

@@ -24,6 +24,9 @@ func (f *facts) lineage() (*pdf.LineageGraph, []card.LineageItem, error) {
 	in := map[int64]*lineage.Entry{}
 	for _, i := range index {
 		e, err := f.r.Entry(i)
+		if lineage.CodeOf(err) == lineage.CodeNotFound {
+			continue // of another project, which this reading may not see
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -105,7 +108,7 @@ func (f *facts) draw(ordered []*lineage.Entry) *pdf.LineageGraph {
 		}
 		made[attest.ArtefactEntry+":"+e.PAE] = append(made[attest.ArtefactEntry+":"+e.PAE], e)
 		for _, rel := range e.Step.Relations {
-			if rel.Type == attest.RelGenerated || rel.Type == attest.RelRegistered {
+			if rel.Type == attest.RelGenerated || rel.Type == attest.RelRegistered || rel.Type == attest.RelPrepared {
 				key := rel.Kind + ":" + rel.Digest
 				made[key] = append(made[key], e)
 			}

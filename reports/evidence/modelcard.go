@@ -68,7 +68,7 @@ func (f *facts) modelCard() card.ModelCard {
 	if inv := f.inventory; inv != nil {
 		src := f.cite(inv.Entry)
 		c.IntendedUse = card.Stated{Text: inv.V.IntendedUse, Sources: src}
-		c.IntendedUsers = card.Stated{Text: "Those who answer for the use case “" + inv.V.UseCase + "”: " + f.who(inv.V.Owner) + ", model owner.", Sources: src}
+		c.IntendedUsers = card.Stated{Text: "Those who work on the use case “" + inv.V.UseCase + "”, for which answers " + f.who(inv.V.Owner) + ".", Sources: src}
 		c.ProhibitedUse = []card.Stated{{Text: inv.V.ProhibitedUse, Sources: src}}
 		for _, limit := range inv.V.Limits {
 			c.Caveats = append(c.Caveats, card.Stated{Text: limit, Sources: src})
@@ -78,6 +78,9 @@ func (f *facts) modelCard() card.ModelCard {
 		}
 	}
 	f.evaluationWords(&c)
+	if f.sameRows() {
+		c.Caveats = append(c.Caveats, card.Stated{Text: "The log does not show that the evaluation rows were kept from training.", Sources: f.cite(f.run.Entry, f.reportFrom)})
+	}
 	c.Ethical = append(f.dataRates(), c.Ethical...)
 	c.Ethical = append(c.Ethical, f.proxies()...)
 	for _, d := range f.standing() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"affidavit/attest"
+	"affidavit/lineage"
 	"affidavit/rbac/sod"
 	"affidavit/reports/card"
 	"affidavit/serving/monitor"
@@ -71,6 +72,9 @@ func (f *facts) independence(c *card.ValidationReport) error {
 	}
 	for _, p := range made.People {
 		e, err := f.r.Entry(p.Entry.Index)
+		if lineage.CodeOf(err) == lineage.CodeNotFound {
+			e, err = nil, nil // of another project, which this reading may not see
+		}
 		if err != nil {
 			return err
 		}
@@ -100,10 +104,18 @@ func (f *facts) independence(c *card.ValidationReport) error {
 	case len(faults) > 0:
 		check.Verdict, check.Words = card.NotMet, strings.Join(faults, " ")
 	default:
-		check.Words = fmt.Sprintf("None of the validators is among the %d people upstream of the version, by the relations that the entries signed.", len(made.People))
+		check.Words = fmt.Sprintf("None of the validators is among those upstream of the version by the signed relations (%s).", f.names(made.People))
 	}
 	c.Independence = check
 	return nil
+}
+
+func (f *facts) names(people []sod.Contributor) string {
+	out := make([]string, len(people))
+	for i, p := range people {
+		out[i] = f.name(p.Person)
+	}
+	return strings.Join(out, ", ")
 }
 
 func line(roles string) string {
@@ -274,6 +286,9 @@ func simulated(yes bool) string {
 
 func (f *facts) limits() []card.Stated {
 	var out []card.Stated
+	if f.sameRows() {
+		out = append(out, card.Stated{Text: "The log does not show that the evaluation rows were kept from training: run and evaluation name the same data version, and the evaluation no part of it.", Sources: f.cite(f.run.Entry, f.reportFrom)})
+	}
 	if f.inventory != nil {
 		for _, limit := range f.inventory.V.Limits {
 			out = append(out, card.Stated{Text: limit, Sources: f.cite(f.inventory.Entry)})
@@ -285,4 +300,18 @@ func (f *facts) limits() []card.Stated {
 		}
 	}
 	return out
+}
+
+// sameRows reports whether the last evaluation may have seen training rows, as
+// far as the log tells.
+func (f *facts) sameRows() bool {
+	if f.run == nil || f.reportFrom == nil || f.part() != "" {
+		return false
+	}
+	for _, d := range f.data {
+		if f.run.Has(attest.RelUsed, attest.ArtefactData, d.V.Digest) && f.reportFrom.Has(attest.RelUsed, attest.ArtefactData, d.V.Digest) {
+			return true
+		}
+	}
+	return false
 }
