@@ -11,6 +11,7 @@ import (
 
 	"affidavit/attest"
 	"affidavit/attest/keys"
+	"affidavit/attest/tlog"
 	"affidavit/lineage"
 	"affidavit/reports/card"
 	"affidavit/reports/pdf"
@@ -110,9 +111,11 @@ func (f *facts) meta(q Request) (pdf.Meta, error) {
 		return m, err
 	}
 	m.LogOrigin = g.Origin
-	if f.size == f.r.Size() {
-		m.RootHash = f.r.Position().Root
+	root, err := tlog.Root(f.r.Context(), f.r.HashReader(), f.size)
+	if err != nil {
+		return m, err
 	}
+	m.RootHash = hex.EncodeToString(root[:])
 	if f.inventory != nil {
 		m.Subtitle = f.inventory.V.UseCase
 	}

@@ -65,8 +65,11 @@ func Export(ctx context.Context, l *lineage.Ledger, p Params) (Exported, error) 
 	if p.Project == "" || p.Actor == "" || p.Signer == nil || p.Out == nil {
 		return Exported{}, lineage.Errf(lineage.CodeInvalid, "export", "needs project, actor, signer and a writer")
 	}
-	if err := logState(ctx, l, p.Project); err != nil {
-		return Exported{}, err
+	// One state for the project, one for what stands above projects: grants and keys left out can be contradicted too.
+	for _, project := range []string{p.Project, ""} {
+		if err := logState(ctx, l, project); err != nil {
+			return Exported{}, err
+		}
 	}
 	in, err := collect(ctx, l, p)
 	if err != nil {

@@ -1,7 +1,10 @@
 package evidence
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"affidavit/attest"
 	"affidavit/lineage"
@@ -9,8 +12,8 @@ import (
 	"affidavit/reports/pdf"
 )
 
-// maxDrawn bounds the drawing; the list beside it holds everything.
-const maxDrawn = 60
+// maxDrawn bounds the drawing, in entries; the list beside it holds everything.
+const maxDrawn = 45
 
 // lineage is what the version came from and what rests on it: the entries
 // upstream, and those that judged, deployed or compared it. Entries are drawn,
@@ -48,10 +51,29 @@ func (f *facts) lineage() (*pdf.LineageGraph, []card.LineageItem, error) {
 	for k, e := range ordered {
 		items[k] = card.LineageItem{Kind: words(e.Kind), Item: titleOf(e), Detail: f.who(e.Actor), Digest: e.PAE, Sources: f.cite(e)}
 	}
-	if len(ordered) > maxDrawn {
-		return nil, items, nil
+	drawn, err := f.drawable(refs, ordered)
+	if err != nil || len(drawn) > maxDrawn {
+		return nil, items, err
 	}
-	return f.draw(ordered), items, nil
+	return f.draw(drawn), items, nil
+}
+
+// drawable leaves out what would only fill the page: predictions, and, when
+// there is still too much, whatever neither contributes to the version nor
+// rests on it.
+func (f *facts) drawable(refs []lineage.Ref, ordered []*lineage.Entry) ([]*lineage.Entry, error) {
+	drawn := slices.DeleteFunc(slices.Clone(ordered), func(e *lineage.Entry) bool { return e.Kind == attest.KindSegment || e.Kind == attest.KindOutcomes })
+	if len(drawn) <= maxDrawn {
+		return drawn, nil
+	}
+	keep, err := f.r.UpstreamEntries(refs, f.size, lineage.ContributesOnly)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range f.after() {
+		keep = append(keep, e.Index)
+	}
+	return slices.DeleteFunc(drawn, func(e *lineage.Entry) bool { return !slices.Contains(keep, e.Index) }), nil
 }
 
 // after are the entries that rest on the version.
@@ -142,7 +164,7 @@ func titleOf(e *lineage.Entry) string {
 		Endpoint string          `json:"endpoint"`
 		Action   string          `json:"action"`
 		Status   string          `json:"status"`
-		Verdict  string          `json:"verdict"`
+		Verdict  json.RawMessage `json:"verdict"` // text of a canary, a reference of a deployment
 		Binding  *attest.Binding `json:"binding"`
 	}
 	if e.Decode(&v) != nil {
@@ -160,8 +182,8 @@ func titleOf(e *lineage.Entry) string {
 		return v.Action + " " + v.Version + " as " + v.Role
 	case v.Status != "":
 		return v.Status + " at " + v.Endpoint
-	case v.Verdict != "":
-		return v.Verdict + " at " + v.Endpoint
+	case e.Kind == attest.KindCanaryVerdict:
+		return strings.Trim(string(v.Verdict), `"`) + " at " + v.Endpoint
 	case v.Binding != nil:
 		return v.Binding.Model + " " + v.Binding.Version + " to " + v.Binding.Stage
 	case v.Result != "":

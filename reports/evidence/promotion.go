@@ -228,7 +228,7 @@ func (f *facts) life() []card.Event {
 			}
 		}
 		if len(of) > 0 {
-			what := fmt.Sprintf("%d predictions sealed in %d segments, %d of them positive", n, len(of), positive)
+			what := fmt.Sprintf("%d predictions sealed in segments (%d), %d of them positive", n, len(of), positive)
 			if !real {
 				what += "; simulated requests"
 			}
