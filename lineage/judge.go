@@ -120,6 +120,9 @@ func (a *appender) judgePlace(kind Kind, e *Entry) error {
 		}
 		return nil
 	}
+	if e.Project == "" && kind.Either {
+		return nil
+	}
 	if e.Project == "" {
 		return Errf(CodeInvalid, "project", "a %s belongs to a project", e.Kind).WithRemedy("name the project")
 	}

@@ -19,6 +19,8 @@ type Kind struct {
 	Name string
 	// Global kinds carry no project; their permission is asked in domain "".
 	Global bool
+	// Either kinds may stand in a project or above all of them.
+	Either bool
 	// Check judges e against the state before it, which includes earlier
 	// steps of the same group. It reads only; an *Error refuses this step alone.
 	Check func(ctx context.Context, r *ReadTx, e *Entry) error

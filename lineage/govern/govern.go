@@ -21,9 +21,9 @@ func Kinds() []lineage.Kind {
 		{Name: attest.KindRoleGrant, Global: true, Check: checkGrant, Project: projectGrant, Erasable: []string{"reason"}},
 		{Name: attest.KindPolicy, Check: checkPolicy, Project: projectPolicy},
 		{Name: attest.KindErasure, Global: true, Check: checkErasure(), Project: projectErasure},
-		{Name: attest.KindAbandoned, Global: false, Check: checkAbandoned, Project: projectAbandoned, Erasable: []string{"error"}},
+		{Name: attest.KindAbandoned, Either: true, Check: checkAbandoned, Project: projectAbandoned, Erasable: []string{"error"}},
 		{Name: attest.KindDocument, Check: checkDocument, Project: projectDocument},
-		{Name: attest.KindProjectState, Check: checkProjectState, Project: projectProjectState},
+		{Name: attest.KindProjectState, Either: true, Check: checkProjectState, Project: projectProjectState},
 		{Name: attest.KindExport, Check: checkExport, Project: projectExport},
 	}
 }

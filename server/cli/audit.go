@@ -5,11 +5,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"affidavit/attest/keys"
 	"affidavit/lineage"
+	"affidavit/server/progress"
 	"affidavit/server/wire"
 )
 
@@ -68,13 +68,9 @@ func (a *app) runAudit(cmd *cobra.Command, c wire.Config, rootFile string, repai
 	defer db.Close()
 	cfg := lineage.AuditConfig{DB: db, Kinds: kinds, Root: root, Repair: repair}
 	if !asJSON {
-		bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription("replaying"),
-			progressbar.OptionClearOnFinish(), progressbar.OptionShowCount())
-		cfg.Progress = func(done, total int64) {
-			bar.ChangeMax64(total)
-			_ = bar.Set64(done)
-		}
-		defer bar.Finish() //nolint:errcheck // drawing only
+		bar := progress.New(a.err, "replaying", 1)
+		cfg.Progress = func(done, total int64) { bar.Set(int(done), int(total)) }
+		defer bar.Finish()
 	}
 	rep, err := lineage.Audit(cmd.Context(), cfg)
 	if err != nil {

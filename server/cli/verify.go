@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"affidavit/attest/pack"
+	"affidavit/server/progress"
 )
 
 // maxBundleFile bounds what is read as a lone bundle.
@@ -62,13 +62,9 @@ func (a *app) runVerify(ctx context.Context, path, rootFile, logKey string, asJS
 	}
 	opts := pack.Options{TrustedRoot: root, LogKeyFingerprint: logKey}
 	if !asJSON {
-		bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription("verifying"),
-			progressbar.OptionClearOnFinish(), progressbar.OptionShowCount())
-		opts.Progress = func(done, total int) {
-			bar.ChangeMax(total)
-			_ = bar.Set(done)
-		}
-		defer bar.Finish() //nolint:errcheck // drawing only
+		bar := progress.New(a.err, "verifying", 1)
+		opts.Progress = bar.Set
+		defer bar.Finish()
 	}
 	rep, err := pack.Verify(ctx, f, info.Size(), opts)
 	if err != nil {

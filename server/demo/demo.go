@@ -15,13 +15,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"affidavit/attest"
 	"affidavit/attest/pack"
 	"affidavit/lineage"
 	"affidavit/pipeline/dataset"
 	"affidavit/pipeline/feature"
+	"affidavit/server/progress"
 	"affidavit/server/wire"
 	"affidavit/serving/gateway"
 )
@@ -143,9 +142,8 @@ func (d *demo) announce(words string) {
 }
 
 // bar shows how far a long step is.
-func (d *demo) bar(total int, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions(total, progressbar.OptionSetWriter(d.o.Progress), progressbar.OptionSetDescription("        "+what),
-		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+func (d *demo) bar(total int, what string) *progress.Bar {
+	return progress.New(d.o.Progress, "        "+what, total)
 }
 
 func (d *demo) path(parts ...string) string {

@@ -139,9 +139,9 @@ func (d *demo) fitModel(ctx context.Context, v *version, x [][]float64, y []floa
 	}
 	const trees = 120
 	bar := d.bar(trees, "growing trees")
-	defer bar.Finish() //nolint:errcheck // drawing only
+	defer bar.Finish()
 	cfg := train.BoostedConfig{Names: v.fitted.FeatureNames(), Trees: trees, LearningRate: .05, MaxDepth: 3, MinLeafRows: 20, L2: 5, Subsample: .8, Seed: seed}
-	m, err := train.Boosted(ctx, x, y, cfg, func(p train.Progress) { _ = bar.Set(p.Tree) })
+	m, err := train.Boosted(ctx, x, y, cfg, func(p train.Progress) { bar.Set(p.Tree, p.Trees) })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -102,7 +102,7 @@ func (d *demo) inferAll(ctx context.Context, what string, rows []int, params fun
 	const connections = 8
 	out := make([]asked, len(rows))
 	bar := d.bar(len(rows), what)
-	defer bar.Finish() //nolint:errcheck // drawing only
+	defer bar.Finish()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	work := make(chan int)
@@ -120,7 +120,7 @@ func (d *demo) inferAll(ctx context.Context, what string, rows []int, params fun
 					continue
 				}
 				out[i] = a
-				_ = bar.Add(1)
+				bar.Add(1)
 			}
 		})
 	}
