@@ -66,7 +66,13 @@ type facts struct {
 	windows     []of[attest.Window]
 	alerts      []of[attest.Alert]
 	retrains    []of[attest.RetrainTrigger]
-	canary      *of[attest.CanaryVerdict]
+	rules       *of[attest.Window] // the last window of the model, of any version: the rules that it is watched by
+	// What made the run start, if drift did: windows of an earlier version, the
+	// alert over them and the trigger.
+	causeWindows []of[attest.Window]
+	causeAlerts  []of[attest.Alert]
+	causes       []of[attest.RetrainTrigger]
+	canary       *of[attest.CanaryVerdict]
 }
 
 // gather reads everything about a version below size (0: the head).
@@ -343,9 +349,18 @@ func (f *facts) gatherService() error {
 }
 
 func (f *facts) gatherWatch() error {
-	var err error
-	if f.windows, err = all(f, attest.KindWindow, func(_ *lineage.Entry, v attest.Window) bool { return v.Model == f.model && v.Version == f.version }); err != nil {
+	windows, err := all(f, attest.KindWindow, func(_ *lineage.Entry, v attest.Window) bool { return v.Model == f.model })
+	if err != nil {
 		return err
+	}
+	f.rules = lastOf(windows)
+	if err := f.gatherCause(windows); err != nil {
+		return err
+	}
+	for _, w := range windows {
+		if w.V.Version == f.version {
+			f.windows = append(f.windows, w)
+		}
 	}
 	in := map[string]bool{}
 	for _, w := range f.windows {
@@ -361,6 +376,37 @@ func (f *facts) gatherWatch() error {
 	}
 	f.retrains, err = all(f, attest.KindRetrainTrigger, func(_ *lineage.Entry, v attest.RetrainTrigger) bool { return in[v.Alert.PAE] })
 	return err
+}
+
+// gatherCause follows a triggered run back to the windows that alarmed.
+func (f *facts) gatherCause(windows []of[attest.Window]) error {
+	if f.run == nil {
+		return nil
+	}
+	var err error
+	if f.causes, err = all(f, attest.KindRetrainTrigger, func(e *lineage.Entry, _ attest.RetrainTrigger) bool {
+		return f.run.Has(attest.RelTriggeredBy, attest.ArtefactEntry, e.PAE)
+	}); err != nil {
+		return err
+	}
+	in := map[string]bool{}
+	for _, t := range f.causes {
+		in[t.V.Alert.PAE] = true
+	}
+	if f.causeAlerts, err = all(f, attest.KindAlert, func(e *lineage.Entry, _ attest.Alert) bool { return in[e.PAE] }); err != nil {
+		return err
+	}
+	for _, a := range f.causeAlerts {
+		for _, ref := range a.V.Windows {
+			in[ref.PAE] = true
+		}
+	}
+	for _, w := range windows {
+		if in[w.PAE] {
+			f.causeWindows = append(f.causeWindows, w)
+		}
+	}
+	return nil
 }
 
 // cite records that a statement rests on entries.

@@ -222,6 +222,10 @@ func (f *facts) robustness() []card.RobustnessTest {
 		case p.Level != 0:
 			row.Level = strconv.FormatFloat(p.Level*100, 'g', -1, 64) + " % of cells"
 		}
+		if unscored := p.RefusedRows + p.InvalidRows; unscored > 0 {
+			// A rate over the rows that are left says little without their number.
+			row.Level = strings.TrimSpace(fmt.Sprintf("%s (%d rows scored, %d refused)", row.Level, p.Scored, unscored))
+		}
 		if p.AUCLoss != nil {
 			row.Loss, row.LossCI = p.AUCLoss.Value, interval(*p.AUCLoss)
 		}
@@ -230,6 +234,8 @@ func (f *facts) robustness() []card.RobustnessTest {
 	return out
 }
 
+// robustnessMeasures are the same as measures; where rows were refused, the
+// name says how many were scored.
 func (f *facts) robustnessMeasures() []card.Measure {
 	var out []card.Measure
 	for _, r := range f.robustness() {
@@ -237,7 +243,11 @@ func (f *facts) robustnessMeasures() []card.Measure {
 		if r.Level != "" {
 			name += " " + r.Level
 		}
-		out = append(out, card.Measure{Name: name, Value: r.FlipRate, Interval: r.FlipRateCI, N: int64(f.report.Robustness.Rows), Method: "Wilson", Sources: r.Sources})
+		m := card.Measure{Name: name, Value: r.FlipRate, Interval: r.FlipRateCI, Method: "Wilson", Sources: r.Sources}
+		if !strings.Contains(r.Level, "scored") {
+			m.N = int64(f.report.Robustness.Rows)
+		}
+		out = append(out, m)
 	}
 	return out
 }

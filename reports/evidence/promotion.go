@@ -194,6 +194,15 @@ func (f *facts) life() []card.Event {
 	for _, p := range f.pipelines {
 		add(p.Entry, "Pipeline %s configured", p.V.Name)
 	}
+	for _, w := range f.causeWindows {
+		add(w.Entry, "Monitoring window %d of version %s: %s, %d rows", w.V.Sequence, w.V.Version, w.V.Status, w.V.Count)
+	}
+	for _, a := range f.causeAlerts {
+		add(a.Entry, "Alert (%s): %s", a.V.Kind, a.V.Words)
+	}
+	for _, t := range f.causes {
+		add(t.Entry, "Retraining triggered: %s", t.V.Reason)
+	}
 	if f.run != nil {
 		add(f.run.Entry, "Trained: %s", words(fmt.Sprint(f.run.V.BuildDefinition.ExternalParameters["algorithm"])))
 	}

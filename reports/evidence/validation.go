@@ -3,6 +3,7 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"affidavit/attest"
@@ -253,7 +254,7 @@ func (f *facts) monitoring() []card.MonitoringItem {
 	for _, t := range f.triggers {
 		out = append(out, card.MonitoringItem{What: "Retraining trigger “" + t.V.Name + "”", Measure: compact(t.V.Config), Action: "starts the training pipeline", Owner: f.name(t.Actor), Sources: f.cite(t.Entry)})
 	}
-	w := lastOf(f.windows)
+	w := f.rules
 	if w == nil {
 		return out
 	}
@@ -266,12 +267,12 @@ func (f *facts) monitoring() []card.MonitoringItem {
 		Frequency: fmt.Sprintf("each window of at least %d rows", p.MinRows), Action: fmt.Sprintf("alert; asks to retrain after %d windows in a row", p.Consecutive), Owner: f.who(w.Actor), Sources: src},
 		card.MonitoringItem{What: "Performance on outcomes", Measure: "AUC and Brier score against the baseline", Limit: fmt.Sprintf("AUC lower by %.3g, Brier higher by %.3g", p.MaxAUCDrop, p.MaxBrierRise),
 			Frequency: fmt.Sprintf("once %d labels of each class are known", p.MinLabels), Action: "alert", Owner: f.who(w.Actor), Sources: src})
-	for _, w := range f.windows {
+	for _, w := range append(slices.Clone(f.causeWindows), f.windows...) {
 		var rep monitor.WindowReport
 		if json.Unmarshal(w.V.Report, &rep) != nil {
 			continue
 		}
-		out = append(out, card.MonitoringItem{What: fmt.Sprintf("Window %d at %s", w.V.Sequence, w.V.Endpoint), Measure: fmt.Sprintf("%d rows", w.V.Count) + simulated(rep.Simulated),
+		out = append(out, card.MonitoringItem{What: fmt.Sprintf("Window %d of version %s at %s", w.V.Sequence, w.V.Version, w.V.Endpoint), Measure: fmt.Sprintf("%d rows", w.V.Count) + simulated(rep.Simulated),
 			Limit: w.V.Status, Frequency: w.Stamp.Format("2006-01-02 15:04"), Action: strings.Join(rep.Assessment.Reasons, "; "), Owner: f.who(w.Actor), Sources: f.cite(w.Entry)})
 	}
 	return out
