@@ -3,6 +3,7 @@ package evidence
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -164,12 +165,16 @@ func (f *facts) soundness() []card.Topic {
 	return []card.Topic{purpose, method, inputs, others}
 }
 
+var longDigest = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
+
 // compact prints a configuration on one line, shortened.
 func compact(raw json.RawMessage) string {
 	text := string(raw)
 	if b, err := attest.CanonicalJSON(raw); err == nil {
 		text = string(b)
 	}
+	// A digest is one word to the layout; the entry that is cited has it in full.
+	text = strings.ReplaceAll(longDigest.ReplaceAllString(text, "$1…"), ",", ", ")
 	if r := []rune(text); len(r) > 400 {
 		text = string(r[:400]) + "…"
 	}
@@ -264,18 +269,25 @@ func (f *facts) monitoring() []card.MonitoringItem {
 	}
 	p, src := rep.Assessment.Policy, f.cite(w.Entry)
 	out = append(out, card.MonitoringItem{What: "Input drift", Measure: "population stability index, Jensen–Shannon distance, χ² with false discovery rate", Limit: fmt.Sprintf("PSI %.3g or distance %.3g, with q below %.3g", p.PSI, p.JS, p.Q),
-		Frequency: fmt.Sprintf("each window of at least %d rows", p.MinRows), Action: fmt.Sprintf("alert; asks to retrain after %d windows in a row", p.Consecutive), Owner: f.who(w.Actor), Sources: src},
+		Frequency: fmt.Sprintf("each window of at least %d rows", p.MinRows), Action: fmt.Sprintf("alert; asks to retrain after %d windows in a row", p.Consecutive), Owner: f.name(w.Actor), Sources: src},
 		card.MonitoringItem{What: "Performance on outcomes", Measure: "AUC and Brier score against the baseline", Limit: fmt.Sprintf("AUC lower by %.3g, Brier higher by %.3g", p.MaxAUCDrop, p.MaxBrierRise),
-			Frequency: fmt.Sprintf("once %d labels of each class are known", p.MinLabels), Action: "alert", Owner: f.who(w.Actor), Sources: src})
+			Frequency: fmt.Sprintf("once %d labels of each class are known", p.MinLabels), Action: "alert", Owner: f.name(w.Actor), Sources: src})
 	for _, w := range append(slices.Clone(f.causeWindows), f.windows...) {
 		var rep monitor.WindowReport
 		if json.Unmarshal(w.V.Report, &rep) != nil {
 			continue
 		}
-		out = append(out, card.MonitoringItem{What: fmt.Sprintf("Window %d of version %s at %s", w.V.Sequence, w.V.Version, w.V.Endpoint), Measure: fmt.Sprintf("%d rows", w.V.Count) + simulated(rep.Simulated),
-			Limit: w.V.Status, Frequency: w.Stamp.Format("2006-01-02 15:04"), Action: strings.Join(rep.Assessment.Reasons, "; "), Owner: f.who(w.Actor), Sources: f.cite(w.Entry)})
+		out = append(out, card.MonitoringItem{What: fmt.Sprintf("Window %d of version %s at %s", w.V.Sequence, w.V.Version, w.V.Endpoint), Measure: fmt.Sprintf("%d rows%s, read %s: %s. %s", w.V.Count, simulated(rep.Simulated), w.Stamp.Format("2006-01-02 15:04"), w.V.Status, strings.Join(rep.Assessment.Reasons, "; ")),
+			Action: retrain(w.V.Retrain), Owner: f.name(w.Actor), Sources: f.cite(w.Entry)})
 	}
 	return out
+}
+
+func retrain(yes bool) string {
+	if yes {
+		return "asked to retrain"
+	}
+	return "none"
 }
 
 func simulated(yes bool) string {
