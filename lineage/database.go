@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -44,15 +45,14 @@ type Database struct {
 // Dialect is "sqlite" or "postgres".
 func (d *Database) Dialect() string { return d.dialect }
 
-// Close closes both sides.
+// Close closes both sides, the writer last: on SQLite the last connection to
+// go moves the write-ahead log into the file, which a read-only one cannot.
 func (d *Database) Close() error {
-	err := d.write.Close()
+	var err error
 	if d.read != d.write {
-		if rerr := d.read.Close(); err == nil {
-			err = rerr
-		}
+		err = d.read.Close()
 	}
-	return err
+	return errors.Join(err, d.write.Close())
 }
 
 // SQL returns the writer pool, for tests that attack the tables from outside
