@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,52 +119,59 @@ func (w *world) failedVerdict(v *version) attest.EntryRef {
 	return w.add(attest.KindVerdict, project, "affidavit", "", subject("lending", v.root), []attest.Relation{rel(attest.RelConcerns, attest.ArtefactVersion, v.root, "lending "+v.name)}, vsa)
 }
 
-// TestRogueOperations: deployments and canaries that a server without its
-// checks would log. The honest form of each is in TestWholeLife.
-func TestRogueOperations(t *testing.T) {
-	canary := func(outcome string, change func(w *world, o *operation, d *attest.Deployment)) func(w *world) {
-		return func(w *world) {
-			o, verdict := w.operate(outcome)
-			w.promoteOn(o, verdict, func(d *attest.Deployment) {
-				if change != nil {
-					change(w, o, d)
-				}
-			})
-		}
+// operationRow is a log that a server without its checks would make, and the
+// refusal that it meets.
+type operationRow struct {
+	name, code, words string
+	log               func(w *world)
+}
+
+// canaryLog is a promotion on a canary with an outcome, after a change.
+func canaryLog(outcome string, change func(w *world, o *operation, d *attest.Deployment)) func(w *world) {
+	return func(w *world) {
+		o, verdict := w.operate(outcome)
+		w.promoteOn(o, verdict, func(d *attest.Deployment) {
+			if change != nil {
+				change(w, o, d)
+			}
+		})
 	}
-	single := func(change func(w *world, v *version, d *attest.Deployment)) func(w *world) {
-		return func(w *world) {
-			v := w.develop("1")
-			d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
-			change(w, v, &d)
-			w.deployment(d)
-		}
+}
+
+// singleLog is one deployment, after a change.
+func singleLog(change func(w *world, v *version, d *attest.Deployment)) func(w *world) {
+	return func(w *world) {
+		v := w.develop("1")
+		d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
+		change(w, v, &d)
+		w.deployment(d)
 	}
-	for _, tc := range []struct {
-		name, code, words string
-		log               func(w *world)
-	}{
-		{"promotion on a lost canary", pack.CodeDeployment, `whose verdict was "rollback"`, canary("rollback", nil)},
-		{"promotion on a canary elsewhere", pack.CodeDeployment, "at another endpoint", canary("promote", func(_ *world, _ *operation, d *attest.Deployment) {
+}
+
+// rogueAdmissions are rows about deployments, canaries and predictions.
+func rogueAdmissions() []operationRow {
+	return []operationRow{
+		{"promotion on a lost canary", pack.CodeDeployment, `whose verdict was "rollback"`, canaryLog("rollback", nil)},
+		{"promotion on a canary elsewhere", pack.CodeDeployment, "at another endpoint", canaryLog("promote", func(_ *world, _ *operation, d *attest.Deployment) {
 			d.Endpoint = "cards"
 			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, d.Role)
 		})},
-		{"permit of another role", pack.CodePermit, "not the one of this verdict", single(func(_ *world, _ *version, d *attest.Deployment) {
+		{"permit of another role", pack.CodePermit, "not the one of this verdict", singleLog(func(_ *world, _ *version, d *attest.Deployment) {
 			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, attest.ServeChallenger)
 		})},
 		{"promotion of what was not in the canary", pack.CodeDeployment, `it promotes version "1" on a canary of version "2"`,
-			canary("promote", func(w *world, o *operation, d *attest.Deployment) {
+			canaryLog("promote", func(w *world, o *operation, d *attest.Deployment) {
 				other := deploymentOf(o.champion, w.entryRef(o.first.Index-1), "promote", attest.ServeChampion)
 				other.Canary = d.Canary
 				*d = other
 			})},
-		{"canary that is none", pack.CodeReference, "must name a canary-verdict", canary("promote", func(_ *world, o *operation, d *attest.Deployment) { d.Canary = &o.alert })},
+		{"canary that is none", pack.CodeReference, "must name a canary-verdict", canaryLog("promote", func(_ *world, o *operation, d *attest.Deployment) { d.Canary = &o.alert })},
 		{"canary of other traffic", pack.CodeReference, "with traffic at", func(w *world) {
 			o, _ := w.operate("promote")
 			w.add(attest.KindCanaryVerdict, project, "affidavit", "", nil, []attest.Relation{rel(attest.RelComparedWith, attest.ArtefactEntry, o.first.PAE, "champion")},
 				attest.CanaryVerdict{Endpoint: "cards", Champion: o.first, Challenger: o.second, Verdict: "promote", Requests: 1, Report: json.RawMessage(`{}`)})
 		}},
-		{"another file than registered", pack.CodeDeployment, "not the one that was registered", single(func(_ *world, _ *version, d *attest.Deployment) { d.Artefact = digestOf("other") })},
+		{"another file than registered", pack.CodeDeployment, "not the one that was registered", singleLog(func(_ *world, _ *version, d *attest.Deployment) { d.Artefact = digestOf("other") })},
 		{"relations that name another version", pack.CodeDeployment, "relations name another version", func(w *world) {
 			v := w.develop("1")
 			d := deploymentOf(v, w.admit(v), "deploy", attest.ServeChampion)
@@ -208,15 +216,21 @@ func TestRogueOperations(t *testing.T) {
 				attest.PipelineConfiguration{Name: "train", Type: "training", Config: json.RawMessage(`{}`)})
 			w.grant("eric", "engineer")
 		}},
-		{"verdict that failed", pack.CodeDeployment, "did not pass", single(func(w *world, v *version, d *attest.Deployment) { d.Verdict = w.failedVerdict(v) })},
-		{"verdict on another request", pack.CodeDeployment, "judged another request", single(func(w *world, v *version, d *attest.Deployment) {
+		{"verdict that failed", pack.CodeDeployment, "did not pass", singleLog(func(w *world, v *version, d *attest.Deployment) { d.Verdict = w.failedVerdict(v) })},
+		{"verdict on another request", pack.CodeDeployment, "judged another request", singleLog(func(w *world, v *version, d *attest.Deployment) {
 			w.ask(v, policyYAML)
 			d.Request = v.request
 		})},
 		{"verdict named under another digest", pack.CodeReference, "another statement than the one logged there",
-			single(func(_ *world, _ *version, d *attest.Deployment) { d.Verdict.PAE = digestOf("other") })},
+			singleLog(func(_ *world, _ *version, d *attest.Deployment) { d.Verdict.PAE = digestOf("other") })},
 		{"verdict that does not lie before", pack.CodeReference, "does not lie before it",
-			single(func(w *world, _ *version, d *attest.Deployment) { d.Verdict.Index = w.log.Size() + 5 })},
+			singleLog(func(w *world, _ *version, d *attest.Deployment) { d.Verdict.Index = w.log.Size() + 5 })},
+	}
+}
+
+// rogueJudgements are rows about verdicts and decisions.
+func rogueJudgements() []operationRow {
+	return []operationRow{
 		{"verdict bound to another expiry", pack.CodeVerdict, "binds another version, stage, policy, evidence or expiry", func(w *world) {
 			v := w.develop("1")
 			w.admit(v)
@@ -281,6 +295,12 @@ func TestRogueOperations(t *testing.T) {
 			w.ask(v, policyYAML)
 			w.decide("vera", "validator", v.request, v.binding)
 		}},
+	}
+}
+
+// rogueRecords are rows about project-states, policies and grants.
+func rogueRecords() []operationRow {
+	return []operationRow{
 		{"project-state of another project", pack.CodeState, "was logged in", func(w *world) {
 			w.add(attest.KindProjectState, project, "affidavit", "", nil, nil, attest.ProjectState{Project: "other", Size: 1, Root: digestOf("x")})
 		}},
@@ -293,7 +313,13 @@ func TestRogueOperations(t *testing.T) {
 		{"published policy left out", pack.CodePolicy, "lacks its text", func(w *world) { w.policy(policyYAML + "\n"); delete(w.pols, digestOf(policyYAML+"\n")) }},
 		{"policy nobody published", pack.CodePolicy, "no entry published it", func(w *world) { w.pols[digestOf("name: lax\n")] = []byte("name: lax\n") }},
 		{"grant of roles that must stay apart", pack.CodeGovernance, "may not be held by one person", func(w *world) { w.grant("vera", "engineer") }},
-	} {
+	}
+}
+
+// TestRogueOperations: what a server without its checks would log. The honest
+// form of each is in TestWholeLife.
+func TestRogueOperations(t *testing.T) {
+	for _, tc := range slices.Concat(rogueAdmissions(), rogueJudgements(), rogueRecords()) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.staff()

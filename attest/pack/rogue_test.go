@@ -1,6 +1,7 @@
 package pack_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -12,17 +13,17 @@ import (
 // rogueLogs are logs of a server whose checks were removed: every bundle, proof
 // and export in them is genuine, only what was logged should not have been.
 func rogueLogs() []tampering {
-	full := func(w *world, v *version) (a, b, c attest.EntryRef) {
-		w.ask(v, policyYAML)
-		return w.decide("olivia", "model-owner", v.request, v.binding), w.decide("vera", "validator", v.request, v.binding),
-			w.decide("rick", "risk-officer", v.request, v.binding)
-	}
+	return slices.Concat(rogueDecisions(), rogueDeployments(), rogueExports())
+}
+
+// rogueDecisions are about who decided on what, with which key and role.
+func rogueDecisions() []tampering {
 	return []tampering{
 		{name: "approval moved to another version", code: pack.CodeDecision, words: `about lending version "1" for stage "production", its request`,
 			log: func(w *world) []byte {
 				w.staff()
 				one, two := w.develop("1"), w.develop("2")
-				full(w, one)
+				w.decideAll(one)
 				w.ask(two, policyYAML)
 				a := w.decide("olivia", "model-owner", two.request, two.binding)
 				b := w.decide("vera", "validator", two.request, one.binding) // what she signed was version 1
@@ -100,6 +101,12 @@ func rogueLogs() []tampering {
 				w.add(attest.KindRoleGrant, project, "ann", "", nil, nil, attest.RoleGrant{Action: attest.ActionGrant, Actor: "ann", Role: "risk-officer", Project: project})
 				return w.export()
 			}},
+	}
+}
+
+// rogueDeployments are about verdicts, deployments and what was predicted.
+func rogueDeployments() []tampering {
+	return []tampering{
 		{name: "verdict without a quorum", code: pack.CodeVerdict, words: "approvals:risk-officer",
 			log: func(w *world) []byte {
 				w.staff()
@@ -122,7 +129,7 @@ func rogueLogs() []tampering {
 			log: func(w *world) []byte {
 				w.staff()
 				v := w.develop("1")
-				_, _, c := full(w, v)
+				_, _, c := w.decideAll(v)
 				w.deploy(v, c)
 				return w.export()
 			}},
@@ -130,7 +137,7 @@ func rogueLogs() []tampering {
 			log: func(w *world) []byte {
 				w.staff()
 				one, two := w.develop("1"), w.develop("2")
-				a, b, c := full(w, one)
+				a, b, c := w.decideAll(one)
 				verdict := w.verdict(one, a, b, c)
 				two.request = one.request
 				w.deploy(two, verdict)
@@ -140,7 +147,7 @@ func rogueLogs() []tampering {
 			log: func(w *world) []byte {
 				w.staff()
 				v := w.develop("1")
-				a, b, c := full(w, v)
+				a, b, c := w.decideAll(v)
 				verdict := w.verdict(v, a, b, c)
 				w.add(attest.KindWithdrawal, project, "vera", "", nil, nil, attest.Withdrawal{Target: b, Reason: "found a leak"})
 				w.deploy(v, verdict)
@@ -150,7 +157,7 @@ func rogueLogs() []tampering {
 			log: func(w *world) []byte {
 				w.staff()
 				v := w.develop("1")
-				a, b, c := full(w, v)
+				a, b, c := w.decideAll(v)
 				verdict := w.verdict(v, a, b, c)
 				w.now = w.now.AddDate(0, 4, 0)
 				w.deploy(v, verdict)
@@ -160,7 +167,7 @@ func rogueLogs() []tampering {
 			log: func(w *world) []byte {
 				w.staff()
 				v := w.develop("1")
-				a, b, c := full(w, v)
+				a, b, c := w.decideAll(v)
 				verdict := w.verdict(v, a, b, c)
 				w.deploy(v, verdict)
 				w.deploy(v, verdict)
@@ -183,6 +190,12 @@ func rogueLogs() []tampering {
 				w.serve(v, d)
 				return w.export()
 			}},
+	}
+}
+
+// rogueExports are about what the exporter left out, who exported, and documents.
+func rogueExports() []tampering {
+	return []tampering{
 		{name: "revocation left out of the export", code: pack.CodeState, words: "something was left out or added",
 			log: func(w *world) []byte {
 				w.staff()
@@ -312,4 +325,11 @@ func TestRogueFixturesAreOtherwiseHonest(t *testing.T) {
 	if r := w.verify(packed); r.Exit() != pack.ExitVerified {
 		t.Fatalf("exit %d:\n%s", r.Exit(), refusals(r))
 	}
+}
+
+// decideAll asks for a version and has all three decide on it.
+func (w *world) decideAll(v *version) (a, b, c attest.EntryRef) {
+	w.ask(v, policyYAML)
+	return w.decide("olivia", "model-owner", v.request, v.binding), w.decide("vera", "validator", v.request, v.binding),
+		w.decide("rick", "risk-officer", v.request, v.binding)
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -155,7 +156,8 @@ func bundleForgery(kind string, change func(t *testing.T, w *world, b, entry, pr
 	})
 }
 
-func forgeries() []tampering {
+// bundleForgeries change one attestation.
+func bundleForgeries() []tampering {
 	return []tampering{
 		{name: "payload of a decision", code: attest.CodePayload, words: "not the one that was signed",
 			forge: bundleForgery(attest.KindDecision, func(t *testing.T, _ *world, b, _, _ map[string]any) {
@@ -205,6 +207,12 @@ func forgeries() []tampering {
 				list := b["verificationMaterial"].(map[string]any)["timestampVerificationData"].(map[string]any)["rfc3161Timestamps"].([]any)
 				list[0].(map[string]any)["signedTimestamp"] = base64.StdEncoding.EncodeToString(stamp)
 			})},
+	}
+}
+
+// fileForgeries change files, lists and the root of an honest pack.
+func fileForgeries() []tampering {
+	return []tampering{
 		{name: "swapped file", code: pack.CodeFileDigest, words: "not those that the manifest lists",
 			forge: func(t *testing.T, _ *world, packed []byte) []byte {
 				f := files(t, packed)
@@ -354,7 +362,7 @@ func overlapping(t *testing.T, _ *world, packed []byte) []byte {
 func TestTamper(t *testing.T) {
 	honest := standard(t)
 	packed := honest.export()
-	for _, tc := range append(append(forgeries(), archives()...), rogueLogs()...) {
+	for _, tc := range slices.Concat(bundleForgeries(), fileForgeries(), archives(), rogueLogs()) {
 		t.Run(tc.name, func(t *testing.T) {
 			w, given := honest, packed
 			if tc.log != nil {
