@@ -5,6 +5,7 @@ package attest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"os/exec"
@@ -182,4 +183,14 @@ func TestOpenSSLReadsTimestamps(t *testing.T) {
 	if out, err := run(t, nil, openssl, args...); err == nil {
 		t.Errorf("openssl takes another message\n%s", out)
 	}
+}
+
+// omsStatement signs a model: the subject is the version's root.
+func omsStatement(t testing.TB, files map[string][32]byte) *Statement {
+	t.Helper()
+	p, root := OMSPredicate(files)
+	digest := hex.EncodeToString(root[:])
+	return mustStatement(t,
+		fixtureStep(KindModelSignature, "oms", Relation{Type: RelGenerated, Ref: Ref{Kind: ArtefactVersion, Digest: digest, Name: "scorer 1"}}),
+		[]Subject{{Name: "scorer", Digest: map[string]string{"sha256": digest}}}, p)
 }

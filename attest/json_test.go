@@ -119,7 +119,7 @@ func TestStrictUnmarshal(t *testing.T) {
 }
 
 func TestCanonicalJSON(t *testing.T) {
-	got, err := CanonicalJSON(map[string]any{"b": 1.0, "a": "<\u20ac>", "\u20ac": []any{true, nil, 1e30, 0.002}, "1": -0.0})
+	got, err := CanonicalJSON(map[string]any{"b": 1.0, "a": "<\u20ac>", "\u20ac": []any{true, nil, 1e30, 0.002}, "1": math.Copysign(0, -1)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,6 @@ import (
 	"testing"
 )
 
-// omsStatement signs a model: the subject is the version's root.
-func omsStatement(t testing.TB, files map[string][32]byte) *Statement {
-	t.Helper()
-	p, root := OMSPredicate(files)
-	digest := hex.EncodeToString(root[:])
-	return mustStatement(t,
-		fixtureStep(KindModelSignature, "oms", Relation{Type: RelGenerated, Ref: Ref{Kind: ArtefactVersion, Digest: digest, Name: "scorer 1"}}),
-		[]Subject{{Name: "scorer", Digest: map[string]string{"sha256": digest}}}, p)
-}
-
 func TestOMSOrderAndRoot(t *testing.T) {
 	files := map[string][32]byte{}
 	for _, name := range []string{"a-b", "a/b", "b", "a/a-b", "a/a/z"} {

@@ -2,7 +2,6 @@ package lineage
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -339,6 +338,3 @@ func (l *Ledger) publish(a *appender) {
 		l.cfg.Logger.Error("checkpoint file not written", "error", err.Error())
 	}
 }
-
-// emptyRoot is the RFC 6962 root of no leaves.
-var emptyRoot = tlog.Hash(sha256.Sum256(nil))

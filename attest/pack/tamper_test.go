@@ -364,7 +364,8 @@ func TestTamper(t *testing.T) {
 	packed := honest.export()
 	for _, tc := range slices.Concat(bundleForgeries(), fileForgeries(), archives(), rogueLogs()) {
 		t.Run(tc.name, func(t *testing.T) {
-			w, given := honest, packed
+			w := honest
+			var given []byte
 			if tc.log != nil {
 				w = newWorld(t)
 				given = tc.log(w)

@@ -280,7 +280,8 @@ func (f *facts) proxies() []card.Stated {
 func (f *facts) datasets(training bool) []card.Dataset {
 	var out []card.Dataset
 	for _, d := range f.data {
-		use, src := "", f.cite(d.Entry)
+		var use string
+		src := f.cite(d.Entry)
 		if training {
 			if f.run == nil || !f.run.Has(attest.RelUsed, attest.ArtefactData, d.V.Digest) {
 				continue

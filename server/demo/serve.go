@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"affidavit/attest"
 	"affidavit/lineage"
@@ -266,6 +265,3 @@ func (d *demo) secondPromotion(ctx context.Context) error {
 	return d.deploy(ctx, d.life.challenger, gateway.Deployment{Endpoint: modelName, Action: gateway.ActionDeploy, Role: attest.ServeChallenger,
 		Weight: canaryWeight, Verdict: d.life.challenger.verdict.Index})
 }
-
-// now is the ledger's clock in whole seconds.
-func (d *demo) now() time.Time { return d.node.Ledger.Now().UTC().Truncate(time.Second) }
