@@ -77,6 +77,7 @@ func (a *app) runServer(ctx context.Context, c wire.Config) error {
 			n.Logger.Error("gateway", "error", err.Error())
 		}
 	}()
+	go followDeployments(ctx, n, g)
 	s, err := n.Server(g, a.version)
 	if err != nil {
 		return err
@@ -87,6 +88,38 @@ func (a *app) runServer(ctx context.Context, c wire.Config) error {
 	}
 	fmt.Fprintf(a.err, "affidavit %s serves http://%s (log %s)\n", a.version, ln.Addr(), n.Ledger.Keys().Log.Origin())
 	return s.Serve(ctx, ln)
+}
+
+// Between these two, the gateway looks at the log for deployments, and judges
+// approvals again even if nothing was logged: some simply expire.
+const (
+	lookEvery  = 2 * time.Second
+	judgeEvery = time.Minute
+)
+
+// followDeployments keeps the gateway at what the log says, also when another
+// server logged it.
+func followDeployments(ctx context.Context, n *wire.Node, g *gateway.Gateway) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var seen int64
+	var judged time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		size := seen
+		err := n.Ledger.View(ctx, lineage.Scope{All: true}, func(r *lineage.ReadTx) error { size = r.Size(); return nil })
+		if err == nil && (size != seen || time.Since(judged) > judgeEvery) {
+			err = g.Sync(ctx)
+			seen, judged = size, time.Now()
+		}
+		if err != nil && ctx.Err() == nil {
+			n.Logger.Warn("gateway", "error", err.Error())
+		}
+	}
 }
 
 func (a *app) migrate() *cobra.Command {
