@@ -137,7 +137,9 @@ func (l *Ledger) group(ops []*op) {
 	}
 	if err := l.commit(live); err != nil {
 		for _, o := range live {
-			if len(live) == 1 {
+			// A lone statement was settled by reading back; a change of an intent
+			// tells by itself, on its replay, whether it had been made.
+			if len(live) == 1 && o.cand != nil {
 				l.fail(o, err)
 			} else if err := l.commit([]*op{o}); err != nil {
 				l.fail(o, err)
