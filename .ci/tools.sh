@@ -25,7 +25,7 @@ for tool in "$@"; do
 		need python3 python3
 		rm -rf "$cache/venv"
 		python3 -m venv "$cache/venv" >/dev/null 2>&1 || { apt python3-venv; rm -rf "$cache/venv"; python3 -m venv "$cache/venv"; }
-		"$cache/venv/bin/python" -m pip install -q --disable-pip-version-check "model-signing==$model_signing_version" </dev/null
+		"$cache/venv/bin/python" -m pip install -q --disable-pip-version-check "model-signing==$model_signing_version" pyopenssl </dev/null # it imports pyopenssl without asking for it
 		;;
 	pdf)
 		need pdfsig poppler-utils
