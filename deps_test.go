@@ -58,12 +58,15 @@ var exceptions = map[string]string{
 	"server/cli -> server/demo":                        "the demo is a command",
 	"server/demo -> server/wire":                       "the demo runs a real server",
 	"server/demo -> server/client":                     "the demo speaks to it as a client would",
+	"server/cli -> server/progress":                    "long commands show how far they are",
+	"server/demo -> server/progress":                   "long steps show how far they are",
 	"server/demo -> server/inference":                  "the demo predicts over HTTP",
 }
 
 // testsAlso are packages that tests of a package may import besides: they
 // build a whole life, or cross-check one part with another.
 var testsAlso = map[string][]string{
+	"lineage":         {"lineage/govern", "lineage/ledgertest"},
 	"attest/pack":     {"reports/pdf"},
 	"pipeline/gate":   {"pipeline/dataset", "pipeline/evaluate", "pipeline/feature", "pipeline/registry", "pipeline/train", "pipeline/trigger"},
 	"reports/card":    {"reports/pdf"},

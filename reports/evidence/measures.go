@@ -281,7 +281,7 @@ func (f *facts) datasets(training bool) []card.Dataset {
 	var out []card.Dataset
 	for _, d := range f.data {
 		var use string
-		src := f.cite(d.Entry)
+		var src []int64
 		if training {
 			if f.run == nil || !f.run.Has(attest.RelUsed, attest.ArtefactData, d.V.Digest) {
 				continue
