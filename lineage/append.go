@@ -22,6 +22,10 @@ type appender struct {
 	kinds   Kinds
 	root    *keys.TrustedRoot
 	service string
+	// replay is set by audit: there are no intents, and what was erased since is excused.
+	replay bool
+	// excused holds the indexes of entries whose payload was erased later on.
+	excused map[int64]*Entry
 
 	tx        *sql.Tx
 	w         *WriteTx
@@ -178,7 +182,7 @@ func (a *appender) finish(ctx context.Context, sign func(tlog.Checkpoint) (strin
 		multiInsert(ctx, a.db, a.tx, "leaves", "idx, body, timestamp_der", 3, leaves),
 		multiInsert(ctx, a.db, a.tx, "payloads", "idx, payload", 2, payloads),
 		multiInsert(ctx, a.db, a.tx, "hashes", "idx, hash", 2, nodes),
-		multiInsert(ctx, a.db, a.tx, "checkpoints", "size, root, note", 3, []any{a.size, root[:], a.note}),
+		multiInsert(ctx, a.db, a.tx, "checkpoints", "size, prev, root, note", 4, []any{a.size, a.start, root[:], a.note}),
 	)
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func (a *auditor) verify(x *loaded) {
 	}
 	c, err := newCandidate(signed)
 	if err != nil {
-		find("payloads", "payload", "does not verify", err)
+		a.blame(x, find, err)
 		return
 	}
 	stamp, err := a.timestamp(x.timestamp, signed.Signature)

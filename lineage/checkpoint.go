@@ -26,6 +26,18 @@ func writeCheckpointFile(path, noteText string) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// keepCheckpoint writes the new note unless the file holds a later one: two
+// servers on one machine may share it.
+func (l *Ledger) keepCheckpoint(a *appender) error {
+	text, err := os.ReadFile(l.cfg.CheckpointFile)
+	if err == nil {
+		if kept, err := tlog.ParseCheckpoint(string(text), l.verifier); err == nil && kept.Size >= a.size {
+			return nil
+		}
+	}
+	return writeCheckpointFile(l.cfg.CheckpointFile, a.note)
+}
+
 // checkAgainstFile refuses a database that is older than, or does not extend,
 // the checkpoint kept outside it: a restored backup is a rollback.
 func (l *Ledger) checkAgainstFile(ctx context.Context) error {

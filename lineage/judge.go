@@ -34,6 +34,9 @@ func (a *appender) judge(ctx context.Context, c *candidate, e *Entry) error {
 	if err := a.judgeRelations(ctx, e); err != nil {
 		return err
 	}
+	if e.Kind == attest.KindAbandoned && c.intent == nil && !a.replay {
+		return Errf(CodeForbidden, "kind", "only the server that holds an intent abandons it")
+	}
 	if c.intent != nil {
 		if err := c.intent.holds(ctx, a.db, a.tx); err != nil {
 			return err
@@ -90,6 +93,15 @@ func (a *appender) judgeCertificate(_ context.Context, c *candidate, e *Entry) e
 	id, err := attest.VerifyCertificate(a.root, c.signed.Certificate, e.Stamp)
 	if err != nil {
 		return &Error{Code: CodeUnauthenticated, Field: "certificate", Message: "does not verify", Err: err}
+	}
+	actor, err := a.w.Actor(e.Actor)
+	if err != nil {
+		return err
+	}
+	if a.excused[actor.Entry] != nil {
+		// The address was erased after this entry was judged by it.
+		e.Identity = id.Email
+		return a.activeActor(e.Actor)
 	}
 	email, err := a.w.EmailOf(e.Actor)
 	if err != nil {

@@ -332,7 +332,7 @@ func (l *Ledger) publish(a *appender) {
 	if l.cfg.CheckpointFile == "" {
 		return
 	}
-	err := writeCheckpointFile(l.cfg.CheckpointFile, a.note)
+	err := l.keepCheckpoint(a)
 	l.mu.Lock()
 	l.fault = err
 	l.mu.Unlock()

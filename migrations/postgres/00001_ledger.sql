@@ -28,6 +28,7 @@ CREATE TABLE hashes (
 );
 CREATE TABLE checkpoints (
     size BIGINT PRIMARY KEY,
+    prev BIGINT NOT NULL,
     root BYTEA NOT NULL,
     note TEXT NOT NULL
 );

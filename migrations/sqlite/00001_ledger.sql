@@ -28,6 +28,7 @@ CREATE TABLE hashes (
 ) STRICT;
 CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY,
+    prev INTEGER NOT NULL,
     root BLOB NOT NULL,
     note TEXT NOT NULL
 ) STRICT;
