@@ -57,7 +57,7 @@ interop: ## verify the demo's evidence with cosign, sigstore-go, tessera, openss
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	FUZZTIME=$(FUZZTIME) .ci/fuzz.sh
 
-torture: ## the ledger's conformance and fault suite TORTURE (3) times on both databases, in random order, with the race detector where there is a C compiler
+torture: ## the ledger's conformance, fault and kill tests TORTURE (3) times, in random order, under the race detector where there is a C compiler
 	TORTURE=$(TORTURE) .ci/torture.sh
 
 tools: ## fetch what lint and interop need into .cache
