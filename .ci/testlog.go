@@ -1,6 +1,7 @@
 // Command testlog reads "go test -json", prints a line a package, the whole
 // output of what failed, and every skipped test with its reason. It exits 1 if
-// anything failed and, with CI=true, if a test was skipped.
+// anything failed and, with CI=true, if a test was skipped
+// for want of anything but the data beside the repository.
 package main
 
 import (
@@ -11,6 +12,10 @@ import (
 	"sort"
 	"strings"
 )
+
+// dataFolder names the folder of larger public data; a machine without it can
+// still judge the rest.
+const dataFolder = "AFFIDAVIT_TESTDATA"
 
 type event struct {
 	Action, Package, Test, Output, ImportPath string
@@ -60,8 +65,13 @@ func main() {
 		}
 	}
 	sort.Strings(skipped)
+	refused := 0
 	for _, name := range skipped {
-		fmt.Printf("SKIP  %s: %s\n", name, why(output[name]))
+		reason := why(output[name])
+		fmt.Printf("SKIP  %s: %s\n", name, reason)
+		if os.Getenv(dataFolder) != "" || !strings.Contains(reason, dataFolder) {
+			refused++
+		}
 	}
 	fmt.Printf("%d packages ok, %d tests passed, %d failed, %d skipped\n", packages, tests, len(failed), len(skipped))
 	for _, name := range failed {
@@ -74,8 +84,8 @@ func main() {
 	if len(failed) > 0 || packages == 0 {
 		os.Exit(1)
 	}
-	if len(skipped) > 0 && os.Getenv("CI") == "true" {
-		fmt.Printf("%d tests were skipped: in CI none may be\n", len(skipped))
+	if refused > 0 && os.Getenv("CI") == "true" {
+		fmt.Printf("%d tests were skipped: in CI none may be\n", refused)
 		os.Exit(1)
 	}
 }
