@@ -141,9 +141,9 @@ func (l *Ledger) seal(ctx context.Context, p *Pending, res Result) (Receipt, err
 	if err != nil {
 		return Receipt{}, err
 	}
-	signer := p.run.Signer
-	if signer == nil {
-		signer = l.cfg.Keys.Service
+	signer, err := l.signerOf(p.run.Step)
+	if err != nil {
+		return Receipt{}, err
 	}
 	c, err := l.sign(ctx, st, signer)
 	if err != nil {
@@ -152,6 +152,20 @@ func (l *Ledger) seal(ctx context.Context, p *Pending, res Result) (Receipt, err
 	c.intent = p.ref()
 	c.intent.state = IntentSucceeded
 	return l.log(ctx, c)
+}
+
+// signerOf is the key that a step is sealed with: its own, or the one that
+// this process holds for its actor.
+func (l *Ledger) signerOf(s Step) (keys.Signer, error) {
+	switch {
+	case s.Signer != nil:
+		return s.Signer, nil
+	case s.Actor == "" || s.Actor == l.cfg.ServiceActor:
+		return l.cfg.Keys.Service, nil
+	case l.cfg.Signers[s.Actor] != nil:
+		return l.cfg.Signers[s.Actor], nil
+	}
+	return nil, Errf(CodeUnavailable, "actor", "this process holds no key of %q", s.Actor).WithRemedy("run the step where the account's key is")
 }
 
 func (l *Ledger) sign(ctx context.Context, st *attest.Statement, signer keys.Signer) (*candidate, error) {

@@ -37,6 +37,9 @@ type Config struct {
 	ServiceActor string
 	Kinds        Kinds
 	Blobs        Blobs
+	// Signers are the keys of further service accounts for which this process
+	// works, by actor: a queued job names its account, not its key.
+	Signers map[string]keys.Signer
 	// Clock defaults to time.Now.
 	Clock func() time.Time
 	// GroupWindow is how long the sequencer waits for company (default 5 ms);

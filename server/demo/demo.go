@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"affidavit/attest"
+	"affidavit/attest/keys"
 	"affidavit/attest/pack"
 	"affidavit/lineage"
 	"affidavit/pipeline/dataset"
@@ -159,7 +160,8 @@ func (d *demo) open(ctx context.Context) error {
 		CheckpointFile: d.path("checkpoint.latest")}
 	first := d.people[admin].enrolment()
 	log := slog.New(slog.NewTextHandler(d.o.Progress, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if d.node, err = wire.Open(ctx, config, wire.Options{Admin: &first, Version: d.o.Version, Log: log}); err != nil {
+	if d.node, err = wire.Open(ctx, config, wire.Options{Admin: &first, Version: d.o.Version, Log: log,
+		Signers: map[string]keys.Signer{trainer: d.people[trainer].signer}}); err != nil {
 		return err
 	}
 	kek := make([]byte, 32)

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -72,10 +73,50 @@ func (d *demo) develop(ctx context.Context, r recipe) (*version, error) {
 	return v, nil
 }
 
+// train runs at once, or, when a trigger asked for it, as a queued job that a
+// worker of the trainer's account leases.
 func (d *demo) train(ctx context.Context, v *version, r recipe) error {
 	s := lineage.Step{Kind: attest.KindTrainingRun}
-	var err error
-	v.run, err = d.machine(ctx, s, func(ctx context.Context, run lineage.Run) (lineage.Result, error) {
+	if r.trigger == nil {
+		var err error
+		v.run, err = d.machine(ctx, s, d.trainingWork(v, r))
+		return err
+	}
+	s.Actor, s.OnBehalfOf, s.Project = trainer, engineer, project
+	params, err := json.Marshal(map[string]any{"version": r.number, "trigger": r.trigger.Digest})
+	if err != nil {
+		return err
+	}
+	nonce, err := d.node.Ledger.Enqueue(ctx, lineage.Job{Step: s, Handler: trainingJob, Params: params})
+	if err != nil {
+		return err
+	}
+	ran, err := d.node.Ledger.WorkQueued(ctx, map[string]lineage.Handler{
+		trainingJob: func(ctx context.Context, run lineage.Run, _ json.RawMessage) (lineage.Result, error) {
+			return d.trainingWork(v, r)(ctx, run)
+		},
+	})
+	if err == nil && ran != 1 {
+		err = fmt.Errorf("%d jobs ran", ran)
+	}
+	if err != nil {
+		return err
+	}
+	return d.view(ctx, func(r *lineage.ReadTx) error {
+		e, err := r.EntryByNonce(nonce)
+		if err != nil {
+			return err
+		}
+		v.run = lineage.Receipt{Index: e.Index, PAE: e.PAE, Stamp: e.Stamp}
+		return nil
+	})
+}
+
+// trainingJob names the handler of queued training runs.
+const trainingJob = "train-and-evaluate"
+
+func (d *demo) trainingWork(v *version, r recipe) lineage.Work {
+	return func(ctx context.Context, run lineage.Run) (lineage.Result, error) {
 		began := time.Now()
 		params, losses, err := d.fit(ctx, v, r)
 		if err != nil {
@@ -91,8 +132,7 @@ func (d *demo) train(ctx context.Context, v *version, r recipe) error {
 			},
 			Invocation: run.Nonce, Started: began.UTC(), Finished: time.Now().UTC(),
 		})
-	})
-	return err
+	}
 }
 
 // threshold is where the exported graph says "denied": the decisions that are

@@ -109,6 +109,6 @@ func (d *demo) submit(ctx context.Context, actor string, s lineage.Step, res lin
 
 // machine runs a step as the trainer's service account, for the engineer.
 func (d *demo) machine(ctx context.Context, s lineage.Step, work lineage.Work) (lineage.Receipt, error) {
-	s.Actor, s.Signer, s.OnBehalfOf, s.Project = trainer, d.people[trainer].signer, engineer, project
+	s.Actor, s.OnBehalfOf, s.Project = trainer, engineer, project
 	return d.node.Ledger.Do(ctx, s, work)
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Password string
 	Version  string
 	Log      *slog.Logger
+	// Signers are the keys of service accounts that work in this process.
+	Signers map[string]keys.Signer
 }
 
 // OpenDatabase opens the configured database without migrating it.
@@ -104,7 +106,7 @@ func (n *Node) open(ctx context.Context, password string, o Options) error {
 	}
 	window, _ := time.ParseDuration(n.Config.GroupWindow) // fill checked it
 	cfg := lineage.Config{DB: n.DB, Keys: set, Kinds: kinds, Blobs: blobs, Clock: o.Clock, GroupWindow: window,
-		CheckpointFile: n.Config.CheckpointFile, Logger: n.Logger, Observer: n.Metrics}
+		CheckpointFile: n.Config.CheckpointFile, Signers: o.Signers, Logger: n.Logger, Observer: n.Metrics}
 	if !empty {
 		n.Ledger, err = lineage.Open(ctx, cfg)
 		return err
