@@ -53,6 +53,7 @@ var exceptions = map[string]string{
 	"server/wire -> server/rest":                       "the wiring",
 	"server/wire -> server/web":                        "the wiring",
 	"server/wire -> server/inference":                  "the wiring",
+	"server/wire -> server/stamp":                      "the wiring",
 	"server/cli -> server/client":                      "submit talks to a server",
 	"server/cli -> server/wire":                        "commands open what wire puts together",
 	"server/cli -> server/demo":                        "the demo is a command",

@@ -58,6 +58,13 @@ func (a *app) runServer(ctx context.Context, c wire.Config) error {
 			n.Logger.Error("shutdown", "error", err.Error())
 		}
 	}()
+	stamper, err := n.Stamper()
+	if err != nil {
+		return err
+	}
+	if stamper != nil {
+		defer beside(ctx, stamper.Run)()
+	}
 	store, err := gateway.OpenKeyDir(filepath.Join(c.DataDir, "prediction-keys"), nil)
 	if err != nil {
 		return err
@@ -88,6 +95,20 @@ func (a *app) runServer(ctx context.Context, c wire.Config) error {
 	}
 	fmt.Fprintf(a.err, "affidavit %s serves http://%s (log %s)\n", a.version, ln.Addr(), n.Ledger.Keys().Log.Origin())
 	return s.Serve(ctx, ln)
+}
+
+// beside starts run; what it returns ends run and waits for it.
+func beside(ctx context.Context, run func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // Between these two, the gateway looks at the log for deployments, and judges

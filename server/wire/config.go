@@ -39,6 +39,12 @@ type Config struct {
 	LogLevel string `yaml:"log_level"`
 	// GroupWindow is how long the sequencer waits for company, such as 5ms.
 	GroupWindow string `yaml:"group_window"`
+	// ExternalTSA is the URL of an RFC 3161 authority that stamps checkpoints; empty: none does.
+	ExternalTSA string `yaml:"external_tsa"`
+	// ExternalTSARoots is the PEM file of the roots that its chain must lead to.
+	ExternalTSARoots string `yaml:"external_tsa_roots"`
+	// ExternalTSAEvery is how often the head is stamped if it moved, such as 1m.
+	ExternalTSAEvery string `yaml:"external_tsa_every"`
 }
 
 // setting is one key: its flag has the same name with hyphens.
@@ -58,6 +64,9 @@ var settings = []setting{
 	{"project", "project whose endpoints are served", func(c *Config) *string { return &c.Project }},
 	{"log_level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }},
 	{"group_window", "how long a commit waits for company, such as 5ms", func(c *Config) *string { return &c.GroupWindow }},
+	{"external_tsa", "URL of an RFC 3161 authority that stamps checkpoints (default none)", func(c *Config) *string { return &c.ExternalTSA }},
+	{"external_tsa_roots", "PEM file of the roots that authority's chain must lead to", func(c *Config) *string { return &c.ExternalTSARoots }},
+	{"external_tsa_every", "how often the head is stamped if it moved (default 1m)", func(c *Config) *string { return &c.ExternalTSAEvery }},
 }
 
 // Settings calls fn for each key with its help and a pointer into c.
@@ -111,6 +120,9 @@ func (c *Config) fill() error {
 	def(&c.GroupWindow, "5ms")
 	if _, err := time.ParseDuration(c.GroupWindow); err != nil {
 		return lineage.Errf(lineage.CodeInvalid, "group_window", "%q is no duration", c.GroupWindow).WithRemedy("write 5ms, for example")
+	}
+	if err := c.fillStamps(); err != nil {
+		return err
 	}
 	if _, err := c.level(); err != nil {
 		return lineage.Errf(lineage.CodeInvalid, "log_level", "%q is none of debug, info, warn, error", c.LogLevel)
