@@ -70,8 +70,8 @@ type demo struct {
 
 // refusal is an attempt that the ledger refused; it left no entry.
 type refusal struct {
-	Actor, Role, Reason string
-	When                time.Time
+	Actor, Role, Tried, Reason string
+	When                       time.Time
 }
 
 // Run lives the demo and prints the summary.

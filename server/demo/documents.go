@@ -22,7 +22,7 @@ func (d *demo) documents(ctx context.Context) error {
 	}
 	var refused []evidence.Refused
 	for _, r := range d.refused {
-		refused = append(refused, evidence.Refused{Actor: r.Actor, Role: r.Role, Tried: "approve version " + d.life.champion.Number, Reason: r.Reason, Code: string(lineage.CodeForbidden), When: r.When})
+		refused = append(refused, evidence.Refused{Actor: r.Actor, Role: r.Role, Tried: r.Tried, Reason: r.Reason, Code: string(lineage.CodeForbidden), When: r.When})
 	}
 	size, err := d.size(ctx)
 	if err != nil {

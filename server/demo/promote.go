@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
@@ -85,25 +84,41 @@ func (d *demo) decide(ctx context.Context, v *version, actor, role, outcome, rea
 	return d.submit(ctx, actor, stepOf(kind), res)
 }
 
-// selfApproval tries what must not be: the engineer approves the own model.
-// It succeeds when the ledger refuses and nothing changed.
+// selfApproval tries what must not be: the engineer approves the own model,
+// then the admin lends the engineer the validator's role for it. It succeeds
+// when the ledger refuses both and nothing changed.
 func (d *demo) selfApproval(ctx context.Context, v *version) error {
+	err := d.mustRefuse(ctx, engineer, sod.RoleValidator, "approve version "+v.Number, func() error {
+		_, err := d.decide(ctx, v, engineer, sod.RoleValidator, attest.OutcomeApproved, "Looks good to me.")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.mustRefuse(ctx, admin, sod.RoleAdmin, "make the engineer a validator", func() error {
+		grant := attest.RoleGrant{Action: attest.ActionGrant, Actor: engineer, Role: sod.RoleValidator, Project: project, Reason: "short of people"}
+		_, err := d.submit(ctx, admin, lineage.Step{Kind: attest.KindRoleGrant}, lineage.Result{Predicate: grant})
+		return err
+	})
+}
+
+func (d *demo) mustRefuse(ctx context.Context, actor, role, what string, try func() error) error {
 	before, err := d.size(ctx)
 	if err != nil {
 		return err
 	}
-	_, refused := d.decide(ctx, v, engineer, sod.RoleValidator, attest.OutcomeApproved, "Looks good to me.")
+	refused := try()
 	after, err := d.size(ctx)
 	if err != nil {
 		return err
 	}
 	if refused == nil {
-		return errors.New("the engineer could approve the own model")
+		return fmt.Errorf("%s could %s", actor, what)
 	}
 	if lineage.CodeOf(refused) != lineage.CodeForbidden || after != before {
 		return fmt.Errorf("refused, but not as it should be (size %d, then %d): %w", before, after, refused)
 	}
-	d.refused = append(d.refused, refusal{Actor: engineer, Role: sod.RoleValidator, Reason: refused.Error(), When: d.node.Ledger.Now().UTC()})
+	d.refused = append(d.refused, refusal{Actor: actor, Role: role, Tried: what, Reason: refused.Error(), When: d.node.Ledger.Now().UTC()})
 	fmt.Fprintf(d.o.Progress, "        refused, as it must be: %v\n", refused)
 	return nil
 }

@@ -161,7 +161,7 @@ func (d *demo) print(s *Summary) {
 	}
 	p("canary: %s after %d simulated requests, entry %d", s.Canary.Verdict, s.Canary.Requests, s.Canary.Entry)
 	for _, r := range d.refused {
-		p("refused: %s as %s: %s", r.Actor, r.Role, r.Reason)
+		p("refused: %s tried to %s: %s", r.Actor, r.Tried, r.Reason)
 	}
 	p("\nevidence pack: %s (%d attestations, verified offline)\ntrusted root:  %s\ndocuments:     %s", s.Files["pack"], s.Pack.Attestations, s.Files["trustedRoot"], s.Files["documents"])
 	p("\nCheck it with tools that we did not write:")
