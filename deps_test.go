@@ -68,6 +68,7 @@ var exceptions = map[string]string{
 // build a whole life, or cross-check one part with another.
 var testsAlso = map[string][]string{
 	"lineage":         {"lineage/govern", "lineage/ledgertest"},
+	"lineage/govern":  {"lineage/ledgertest"},
 	"attest/pack":     {"reports/pdf"},
 	"pipeline/gate":   {"pipeline/dataset", "pipeline/evaluate", "pipeline/feature", "pipeline/registry", "pipeline/train", "pipeline/trigger"},
 	"reports/card":    {"reports/pdf"},

@@ -10,6 +10,7 @@ files=$(gofmt -l $(git ls-files -co --exclude-standard '*.go'))
 export CGO_ENABLED=0
 go vet ./... || fail "go vet"
 go vet -tags interop ./attest/... ./interop || fail "go vet -tags interop"
+go vet -tags external ./attest ./reports/pdf || fail "go vet -tags external"
 go vet -tags cloud ./attest/keys || fail "go vet -tags cloud"
 .ci/tools.sh staticcheck
 staticcheck ./... || fail "staticcheck"

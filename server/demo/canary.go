@@ -31,7 +31,12 @@ func (d *demo) canary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pool := d.held(nil)
+	// Nobody whose outcome the challenger learned from is asked about again.
+	learned := map[int]bool{}
+	for _, row := range d.life.labelled {
+		learned[row] = true
+	}
+	pool := d.held(func(row int) bool { return !learned[row] })
 	rng := rand.New(rand.NewPCG(seed, 20_000))
 	rows := make([]int, canaryRequests)
 	for i := range rows {

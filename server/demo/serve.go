@@ -79,7 +79,9 @@ func (d *demo) deploy(ctx context.Context, v *version, what gateway.Deployment) 
 	return err
 }
 
-// held returns the rows of the applicants whom no model was trained or judged on.
+// held returns rows of the part that no first model was trained or judged on.
+// The challenger learns from those among them whose outcome came; the canary
+// leaves these out.
 func (d *demo) held(keep func(row int) bool) []int {
 	part, _ := d.split.Part(partServe)
 	var out []int

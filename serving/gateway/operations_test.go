@@ -339,7 +339,4 @@ func TestThroughput(t *testing.T) {
 		t.Errorf("%d sealed", n)
 	}
 	t.Logf("20,000 predictions answered in %v, all sealed after %v", answered.Round(time.Millisecond), took.Round(time.Millisecond))
-	if !raceEnabled && took > 3*time.Second {
-		t.Errorf("too slow: %v", took)
-	}
 }
