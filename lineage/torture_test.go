@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -55,25 +56,48 @@ func TestTorture(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
-		killOnce(t, dir, time.Duration(150+rng.IntN(400))*time.Millisecond)
+	for round := range 20 {
+		// Every fourth is killed wherever it is, also while it starts; the
+		// others once they write, however slow this machine is.
+		killOnce(t, dir, round%4 != 0, time.Duration(rng.IntN(400))*time.Millisecond)
 	}
 	verifyTortured(t, dir, set)
 }
 
-// killOnce starts this test binary as a writer and kills it.
-func killOnce(t *testing.T, dir string, after time.Duration) {
+// killOnce starts this test binary as a writer and kills it, counting from its
+// start or from its first receipt.
+func killOnce(t *testing.T, dir string, writing bool, after time.Duration) {
+	t.Helper()
+	before := journalSize(t, dir)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestTorture$")
 	cmd.Env = append(os.Environ(), "AFFIDAVIT_TORTURE_DIR="+dir)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	for deadline := time.Now().Add(time.Minute); writing && journalSize(t, dir) == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("the writer got no receipt in a minute")
+			break
+		}
+	}
 	time.Sleep(after)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Errorf("the writer ended by itself: %v", err)
 	}
 	_ = cmd.Wait()
+}
+
+func journalSize(t *testing.T, dir string) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, "journal"))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 func tortureConfig(t *testing.T, dir string, set *keys.Set) lineage.Config {

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ type authority struct {
 	asked  atomic.Int64
 	server *httptest.Server
 	// change alters what is stamped; answer, if set, replaces the whole answer.
+	// mu guards both: a handler may still run when a test makes it honest again.
+	mu     sync.Mutex
 	change func(*timestamp.Timestamp)
 	answer func(w http.ResponseWriter, r *http.Request, query *timestamp.Request)
 }
@@ -118,8 +121,11 @@ func (a *authority) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if a.answer != nil {
-		a.answer(w, r, query)
+	a.mu.Lock()
+	answer := a.answer
+	a.mu.Unlock()
+	if answer != nil {
+		answer(w, r, query)
 		return
 	}
 	reply(w, a.stamp(query))
@@ -135,14 +141,24 @@ func (a *authority) stamp(query *timestamp.Request) []byte {
 	ts := &timestamp.Timestamp{HashAlgorithm: query.HashAlgorithm, HashedMessage: query.HashedMessage, Nonce: query.Nonce,
 		Time: time.Now().UTC().Truncate(time.Second), Policy: asn1.ObjectIdentifier{1, 2, 3, 4, 1}, AddTSACertificate: true,
 		Certificates: []*x509.Certificate{a.middle}}
-	if a.change != nil {
-		a.change(ts)
+	a.mu.Lock()
+	change := a.change
+	a.mu.Unlock()
+	if change != nil {
+		change(ts)
 	}
 	der, err := ts.CreateResponseWithOpts(a.leaf, a.key, crypto.SHA256)
 	if err != nil {
 		a.t.Error(err)
 	}
 	return der
+}
+
+// honest forgets what a test made of it.
+func (a *authority) honest() {
+	a.mu.Lock()
+	a.change, a.answer = nil, nil
+	a.mu.Unlock()
 }
 
 func (a *authority) rootPEM() []byte {

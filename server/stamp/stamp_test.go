@@ -259,7 +259,7 @@ func TestRefused(t *testing.T) {
 			if c.kind != (leafKind{}) {
 				return
 			}
-			a.change, a.answer = nil, nil
+			a.honest()
 			once(t, newStamper(t, h.current, a.server.URL, a.roots(), 0, dir, io.Discard), true)
 		})
 	}
