@@ -257,7 +257,10 @@ func (l *Ledger) settlePending(ctx context.Context) error {
 		case <-ctx.Done():
 			var errs []error
 			for _, p := range left {
-				errs = append(errs, l.abandon(context.WithoutCancel(ctx), p, ReasonShutdown, ""))
+				err := l.abandon(context.WithoutCancel(ctx), p, ReasonShutdown, "")
+				if CodeOf(err) != CodeConflict { // else it was sealed at the last moment
+					errs = append(errs, err)
+				}
 			}
 			return errors.Join(errs...)
 		}
