@@ -1,6 +1,6 @@
 #!/bin/sh
 # interop.sh makes the demo's evidence and has tools that we did not write
-# verify it. AFFIDAVIT_DEMO may name a demo's directory to use instead.
+# verify it.
 . "$(dirname "$0")/lib.sh"
 .ci/tools.sh pdf venv cosign
 CGO_ENABLED=0 go build -trimpath -o "$bin/affidavit" .

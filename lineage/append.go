@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"gorm.io/gorm"
-
 	"affidavit/attest"
 	"affidavit/attest/keys"
 	"affidavit/attest/tlog"
@@ -17,11 +15,10 @@ import (
 // appender grows the log by one group inside one transaction. The sequencer
 // and audit's replay both use it: what is judged and projected is the same.
 type appender struct {
-	db      *Database
-	auth    *authorizer
-	kinds   Kinds
-	root    *keys.TrustedRoot
-	service string
+	db    *Database
+	auth  *authorizer
+	kinds Kinds
+	root  *keys.TrustedRoot
 	// replay is set by audit: there are no intents, and what was erased since is excused.
 	replay bool
 	// excused holds the indexes of entries whose payload was erased later on.
@@ -43,8 +40,8 @@ type added struct {
 	timestamp []byte
 }
 
-func newAppender(db *Database, auth *authorizer, kinds Kinds, root *keys.TrustedRoot, service string) *appender {
-	return &appender{db: db, auth: auth, kinds: kinds, root: root, service: service}
+func newAppender(db *Database, auth *authorizer, kinds Kinds, root *keys.TrustedRoot) *appender {
+	return &appender{db: db, auth: auth, kinds: kinds, root: root}
 }
 
 // begin takes the head lock: the fence between servers.
@@ -63,7 +60,7 @@ func (a *appender) begin(ctx context.Context, tx *sql.Tx) error {
 	}
 	copy(a.oldRoot[:], root)
 	a.tx, a.size, a.lastStamp = tx, a.start, time.Unix(stamp, 0).UTC()
-	r := &ReadTx{ctx: ctx, d: a.db, q: tx, g: session(a.db.wgorm, ctx, tx), size: a.start, stamp: a.lastStamp, scope: Scope{All: true}, pending: map[int64]*Entry{}}
+	r := &ReadTx{ctx: ctx, d: a.db, q: tx, g: session(a.db.wgorm, ctx, tx), size: a.start, stamp: a.lastStamp, scope: Scope{All: true}, pending: map[int64]*Entry{}, kinds: a.kinds}
 	a.w = &WriteTx{ReadTx: r}
 	return nil
 }
@@ -219,6 +216,3 @@ func (w *WriteTx) Insert(row any) error { return w.g.Create(row).Error }
 
 // Save inserts the row or replaces the one with its primary key; cur_ tables only.
 func (w *WriteTx) Save(row any) error { return w.g.Save(row).Error }
-
-// DB is gorm on the sequencer's transaction.
-func (w *WriteTx) DB() *gorm.DB { return w.g }

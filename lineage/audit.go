@@ -221,7 +221,7 @@ func (a *auditor) replayGroup(ctx context.Context, group []*loaded) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
-	p := newAppender(a.scratch, a.auth, a.cfg.Kinds, a.root, "")
+	p := newAppender(a.scratch, a.auth, a.cfg.Kinds, a.root)
 	p.replay, p.excused = true, a.erased
 	if err := p.begin(ctx, tx); err != nil {
 		return err

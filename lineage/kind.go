@@ -53,6 +53,10 @@ func NewKinds(rows ...[]Kind) (Kinds, error) {
 	return t, nil
 }
 
+// Erasable returns the fields that an erasure may replace in entries of a kind,
+// by the table that judges; none outside a Check.
+func (r *ReadTx) Erasable(kind string) []string { return r.kinds[kind].Erasable }
+
 // Names returns the kinds in order.
 func (t Kinds) Names() []string {
 	names := make([]string, 0, len(t))

@@ -186,7 +186,7 @@ func (l *Ledger) commit(ops []*op) (err error) {
 		discard(conn)
 		return fmt.Errorf("begin: %w", err)
 	}
-	a := newAppender(l.db, l.auth, l.cfg.Kinds, l.root, l.cfg.ServiceActor)
+	a := newAppender(l.db, l.auth, l.cfg.Kinds, l.root)
 	answers, err := l.fill(ctx, a, tx, ops)
 	if err != nil {
 		_ = tx.Rollback()

@@ -32,6 +32,8 @@ type ReadTx struct {
 	scope Scope
 	// pending holds entries of the group under way, whose payload rows come last.
 	pending map[int64]*Entry
+	// kinds is the table that judges; nil outside the sequencer and audit.
+	kinds Kinds
 }
 
 // View is the only read door: a read-only transaction on a read-only pool

@@ -1,8 +1,6 @@
 package pack
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -158,7 +156,7 @@ func (c *checker) judgeDeployment(p *proven, d *attest.Deployment) (Code, string
 			clip(d.Model), clip(d.Version), clip(d.Stage), clip(b.Model), clip(b.Version), clip(b.Stage))
 	case !c.registered(d):
 		return CodeDeployment, "the artefact that the runtime loaded is not the one that was registered"
-	case d.Permit != Permit(d.Verdict.PAE, d.Endpoint, d.Role):
+	case d.Permit != attest.Permit(d.Verdict.PAE, d.Endpoint, d.Role):
 		return CodePermit, "its permit is not the one of this verdict, endpoint and role"
 	case !namesVersion(&p.entry, d.Root):
 		return CodeDeployment, "its signed relations name another version than its predicate"
@@ -174,13 +172,6 @@ func (c *checker) judgeDeployment(p *proven, d *attest.Deployment) (Code, string
 		return CodeDeployment, words
 	}
 	return "", "the quorum stood when it was deployed"
-}
-
-// Permit is the one-use right that a verdict gives to a role at an endpoint, in
-// hex. The gateway computes it by itself; that both agree is tested there.
-func Permit(verdictPAE, endpoint, role string) string {
-	sum := sha256.Sum256([]byte("affidavit permit v1\n" + verdictPAE + "\n" + endpoint + "\n" + role + "\n"))
-	return hex.EncodeToString(sum[:])
 }
 
 // registered reports whether the served file is the one registered with the root.

@@ -34,7 +34,7 @@ func (w *world) deployment(d attest.Deployment) attest.EntryRef {
 
 func deploymentOf(v *version, verdict attest.EntryRef, action, role string) attest.Deployment {
 	return attest.Deployment{Endpoint: "loans", Action: action, Role: role, Weight: 0.5, Model: "lending", Version: v.name, Root: v.root,
-		Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: pack.Permit(verdict.PAE, "loans", role)}
+		Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: attest.Permit(verdict.PAE, "loans", role)}
 }
 
 // operate runs champion and challenger up to the canary's verdict.
@@ -154,10 +154,10 @@ func rogueAdmissions() []operationRow {
 		{"promotion on a lost canary", pack.CodeDeployment, `whose verdict was "rollback"`, canaryLog("rollback", nil)},
 		{"promotion on a canary elsewhere", pack.CodeDeployment, "at another endpoint", canaryLog("promote", func(_ *world, _ *operation, d *attest.Deployment) {
 			d.Endpoint = "cards"
-			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, d.Role)
+			d.Permit = attest.Permit(d.Verdict.PAE, d.Endpoint, d.Role)
 		})},
 		{"permit of another role", pack.CodePermit, "not the one of this verdict", singleLog(func(_ *world, _ *version, d *attest.Deployment) {
-			d.Permit = pack.Permit(d.Verdict.PAE, d.Endpoint, attest.ServeChallenger)
+			d.Permit = attest.Permit(d.Verdict.PAE, d.Endpoint, attest.ServeChallenger)
 		})},
 		{"promotion of what was not in the canary", pack.CodeDeployment, `it promotes version "1" on a canary of version "2"`,
 			canaryLog("promote", func(w *world, o *operation, d *attest.Deployment) {

@@ -284,7 +284,7 @@ func (w *world) deploy(v *version, verdict attest.EntryRef) attest.EntryRef {
 	return w.add(attest.KindDeployment, project, "affidavit", "ann", subject("lending", v.root),
 		[]attest.Relation{rel(attest.RelDeployed, attest.ArtefactVersion, v.root, "lending "+v.name)},
 		attest.Deployment{Endpoint: "loans", Action: "deploy", Role: attest.ServeChampion, Weight: 1, Model: "lending", Version: v.name, Root: v.root,
-			Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: pack.Permit(verdict.PAE, "loans", attest.ServeChampion)})
+			Artefact: v.artefact, Stage: stage, Request: v.request, Verdict: verdict, Permit: attest.Permit(verdict.PAE, "loans", attest.ServeChampion)})
 }
 
 // promote takes a version through request, decisions, verdict and deployment.

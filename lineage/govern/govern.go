@@ -20,7 +20,7 @@ func Kinds() []lineage.Kind {
 		{Name: attest.KindServiceAccount, Global: true, Check: checkAccount, Project: projectAccount, Erasable: []string{"purpose"}},
 		{Name: attest.KindRoleGrant, Global: true, Check: checkGrant, Project: projectGrant, Erasable: []string{"reason"}},
 		{Name: attest.KindPolicy, Check: checkPolicy, Project: projectPolicy},
-		{Name: attest.KindErasure, Global: true, Check: checkErasure(), Project: projectErasure},
+		{Name: attest.KindErasure, Global: true, Check: checkErasure, Project: projectErasure},
 		{Name: attest.KindAbandoned, Either: true, Check: checkAbandoned, Project: projectAbandoned, Erasable: []string{"error"}},
 		{Name: attest.KindDocument, Check: checkDocument, Project: projectDocument},
 		{Name: attest.KindProjectState, Either: true, Check: checkProjectState, Project: projectProjectState},

@@ -201,6 +201,14 @@ func TestErasureLeavesStateAlone(t *testing.T) {
 		return err
 	}
 	w.Refused(lineage.CodeRefused, func() error { return erase(func(k *attest.KeyEvent) { k.Actor = "somebody-else" }) })
+	// What has no free text cannot be made to vanish by a redaction that changes nothing.
+	var first *lineage.Entry
+	w.View(func(r *lineage.ReadTx) (err error) { first, err = r.Entry(0); return err })
+	w.Refused(lineage.CodeRefused, func() error {
+		_, err := w.SubmitAs(ledgertest.Admin, lineage.Step{Kind: attest.KindErasure}, lineage.Result{Predicate: attest.Erasure{Reason: "hide it", Basis: "none",
+			Entries: []attest.EntryRef{first.EntryRef()}, Redacted: []json.RawMessage{first.Predicate()}}})
+		return err
+	})
 	if err := erase(func(k *attest.KeyEvent) { k.Name = "erased" }); err != nil {
 		t.Fatal(err)
 	}

@@ -84,55 +84,36 @@ func (ErasedRow) TableName() string { return "erased" }
 
 // checkErasure admits only redactions that leave every field alone which a
 // projection or a duty reads: replay of the redacted log must give the same tables.
-func checkErasure() func(context.Context, *lineage.ReadTx, *lineage.Entry) error {
-	return func(_ context.Context, r *lineage.ReadTx, e *lineage.Entry) error {
-		var x attest.Erasure
-		if err := e.Decode(&x); err != nil {
+func checkErasure(_ context.Context, r *lineage.ReadTx, e *lineage.Entry) error {
+	var x attest.Erasure
+	if err := e.Decode(&x); err != nil {
+		return err
+	}
+	if len(x.Entries) == 0 || len(x.Entries) != len(x.Redacted) {
+		return lineage.Errf(lineage.CodeInvalid, "redacted", "needs one redacted predicate for each entry")
+	}
+	seen := map[int64]bool{}
+	for i, ref := range x.Entries {
+		field := fmt.Sprintf("entries[%d]", i)
+		if seen[ref.Index] {
+			return lineage.Errf(lineage.CodeInvalid, field, "names entry %d twice", ref.Index)
+		}
+		seen[ref.Index] = true
+		old, err := r.Cited(field, ref, ref.Kind)
+		if err != nil {
 			return err
 		}
-		if len(x.Entries) == 0 || len(x.Entries) != len(x.Redacted) {
-			return lineage.Errf(lineage.CodeInvalid, "redacted", "needs one redacted predicate for each entry")
+		if old.Erased {
+			return lineage.Errf(lineage.CodeConflict, field, "was erased before")
 		}
-		seen := map[int64]bool{}
-		for i, ref := range x.Entries {
-			field := fmt.Sprintf("entries[%d]", i)
-			if seen[ref.Index] {
-				return lineage.Errf(lineage.CodeInvalid, field, "names entry %d twice", ref.Index)
-			}
-			seen[ref.Index] = true
-			old, err := r.Cited(field, ref, ref.Kind)
-			if err != nil {
-				return err
-			}
-			if old.Erased {
-				return lineage.Errf(lineage.CodeConflict, field, "was erased before")
-			}
-			if err := sameButErasable(field, old, x.Redacted[i]); err != nil {
-				return err
-			}
+		if err := sameButErasable(r, field, old, x.Redacted[i]); err != nil {
+			return err
 		}
-		return nil
-	}
-}
-
-// erasable lists, by kind, the fields that this package's own Kinds and the
-// free-text fields of others allow an erasure to replace.
-func erasable(kind string) []string {
-	for _, k := range Kinds() {
-		if k.Name == kind {
-			return k.Erasable
-		}
-	}
-	switch kind {
-	case attest.KindDecision, attest.KindAcceptance, attest.KindWithdrawal, attest.KindPromotionRequest, attest.KindRetrainTrigger:
-		return []string{"reason"}
-	case attest.KindAlert:
-		return []string{"words"}
 	}
 	return nil
 }
 
-func sameButErasable(field string, old *lineage.Entry, redacted json.RawMessage) error {
+func sameButErasable(r *lineage.ReadTx, field string, old *lineage.Entry, redacted json.RawMessage) error {
 	var was, is map[string]any
 	if err := json.Unmarshal(old.Predicate(), &was); err != nil {
 		return err
@@ -140,7 +121,10 @@ func sameButErasable(field string, old *lineage.Entry, redacted json.RawMessage)
 	if err := json.Unmarshal(redacted, &is); err != nil {
 		return lineage.Errf(lineage.CodeInvalid, field, "its redacted predicate is no JSON object")
 	}
-	free := erasable(old.Kind)
+	free := r.Erasable(old.Kind)
+	if len(free) == 0 {
+		return lineage.Errf(lineage.CodeRefused, field, "nothing in a %s may be erased: state and duties rest on all of it", old.Kind)
+	}
 	for name, v := range was {
 		if slices.Contains(free, name) {
 			continue

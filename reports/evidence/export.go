@@ -101,7 +101,7 @@ func logState(ctx context.Context, l *lineage.Ledger, project string) error {
 		var s attest.ProjectState
 		err := l.View(ctx, lineage.Scope{All: true}, func(r *lineage.ReadTx) error {
 			var err error
-			s, err = ProjectState(r, project, r.Size())
+			s, err = govern.StateOf(r, project, r.Size())
 			return err
 		})
 		return lineage.Result{Predicate: s}, err
@@ -110,12 +110,6 @@ func logState(ctx context.Context, l *lineage.Ledger, project string) error {
 		return fmt.Errorf("export: state of project %q: %w", project, err)
 	}
 	return nil
-}
-
-// ProjectState counts a project's entries below a log size, with the RFC 6962
-// root over their PAE digests.
-func ProjectState(r *lineage.ReadTx, project string, size int64) (attest.ProjectState, error) {
-	return govern.StateOf(r, project, size)
 }
 
 // page is how many entries are read at once.

@@ -74,8 +74,8 @@ func (a *app) runVerify(ctx context.Context, path, rootFile, logKey string, asJS
 		if err := printJSON(a, rep); err != nil {
 			return err
 		}
-	} else {
-		a.printPack(rep)
+	} else if err := rep.WriteText(a.out); err != nil {
+		return err
 	}
 	return codeOf(rep.Exit())
 }
@@ -94,29 +94,6 @@ func printJSON(a *app, v any) error {
 	}
 	_, err = fmt.Fprintln(a.out, string(b))
 	return err
-}
-
-func (a *app) printPack(r *pack.Report) {
-	fmt.Fprintf(a.out, "log %s, %d entries, root %s\n", r.Origin, r.TreeSize, r.Root)
-	for _, c := range r.Checks {
-		mark := "ok  "
-		if !c.OK {
-			mark = "FAIL"
-		}
-		fmt.Fprintf(a.out, "  %s  %-14s %s\n", mark, c.Name, c.Words)
-	}
-	for _, x := range r.Refusals {
-		fmt.Fprintf(a.out, "REFUSED %s\n", x.Error())
-	}
-	switch r.Exit() {
-	case pack.ExitVerified:
-		fmt.Fprintf(a.out, "VERIFIED: %d attestations\n", r.Entries)
-	case pack.ExitUnanchored:
-		fmt.Fprintln(a.out, "UNANCHORED: the pack agrees with itself, but nothing from outside says whose log it is.\n"+
-			"Give --trusted-root or --log-key, obtained from somebody you trust and not from the pack.")
-	default:
-		fmt.Fprintln(a.out, "REFUSED")
-	}
 }
 
 func (a *app) verifyLone(path string, size int64, root []byte, logKey string, asJSON bool) error {
@@ -143,7 +120,7 @@ func (a *app) verifyLone(path string, size int64, root []byte, logKey string, as
 		}
 		return codeOf(rep.Exit())
 	}
-	fmt.Fprintf(a.out, "entry %d of %s: %s by %s, logged %s\n", rep.Index, rep.Origin, rep.PredicateType, rep.Actor, rep.Stamped.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(a.out, "entry %d of %q: %q by %q, logged %s\n", rep.Index, rep.Origin, rep.PredicateType, rep.Actor, rep.Stamped.Format("2006-01-02 15:04:05 MST"))
 	if rep.Refusal != nil {
 		fmt.Fprintf(a.out, "REFUSED %s\n", rep.Refusal.Error())
 	} else {

@@ -172,7 +172,7 @@ func checkVersion(r *lineage.ReadTx, e *lineage.Entry, d attest.Deployment) erro
 }
 
 func checkPermit(r *lineage.ReadTx, d attest.Deployment) error {
-	if want := Permit(d.Verdict.PAE, d.Endpoint, d.Role); d.Permit != want {
+	if want := attest.Permit(d.Verdict.PAE, d.Endpoint, d.Role); d.Permit != want {
 		return lineage.Errf(lineage.CodeRefused, "permit", "it is not the permit of this verdict, endpoint and role").
 			WithRemedy("use the hash of verdict, endpoint and role, which is %s", want)
 	}

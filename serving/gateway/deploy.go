@@ -75,7 +75,7 @@ func (g *Gateway) Plan(ctx context.Context, d Deployment) (lineage.Result, error
 	if p.Role == attest.ServeChampion {
 		p.Weight = 1
 	}
-	p.Permit = Permit(verdict.PAE, p.Endpoint, p.Role)
+	p.Permit = attest.Permit(verdict.PAE, p.Endpoint, p.Role)
 	return deploymentResult(p,
 		attest.Relation{Type: attest.RelConcerns, Ref: attest.Ref{Kind: attest.ArtefactEntry, Digest: verdict.PAE}},
 		attest.Relation{Type: attest.RelConcerns, Ref: attest.Ref{Kind: attest.ArtefactEntry, Digest: p.Request.PAE}}), nil

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	"affidavit/attest"
@@ -133,13 +131,6 @@ type versionRow struct {
 }
 
 func (versionRow) TableName() string { return "versions" }
-
-// Permit is the one-use right to put what a verdict passed into a role at an endpoint: the hex SHA-256 of the verdict's
-// PAE digest, the endpoint and the role, each on a line of its own. A second deployment needs a new verdict.
-func Permit(verdictPAE, endpoint, role string) string {
-	sum := sha256.Sum256([]byte("affidavit permit v1\n" + verdictPAE + "\n" + endpoint + "\n" + role + "\n"))
-	return hex.EncodeToString(sum[:])
-}
 
 func flag(b bool) int64 {
 	if b {

@@ -58,7 +58,7 @@ func TestAdmissionRefusals(t *testing.T) {
 		{"another stage", lineage.CodeRefused, "verdict", func(d *attest.Deployment) { d.Stage = "staging" }},
 		{"other files", lineage.CodeRefused, "verdict", func(d *attest.Deployment) { d.Root = zeros }},
 		{"another artefact", lineage.CodeRefused, "artefact", func(d *attest.Deployment) { d.Artefact = l.blobs["2"] }},
-		{"permit of another endpoint", lineage.CodeRefused, "permit", func(d *attest.Deployment) { d.Permit = gateway.Permit(verdict.PAE, "cards", d.Role) }},
+		{"permit of another endpoint", lineage.CodeRefused, "permit", func(d *attest.Deployment) { d.Permit = attest.Permit(verdict.PAE, "cards", d.Role) }},
 		{"canary of a first champion", lineage.CodeInvalid, "canary", func(d *attest.Deployment) { r := d.Verdict; d.Canary = &r }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
