@@ -20,6 +20,7 @@ import (
 	"affidavit/attest/keys"
 	"affidavit/lineage"
 	"affidavit/lineage/govern"
+	"affidavit/pipeline/gate"
 	"affidavit/server"
 	"affidavit/server/inference"
 	"affidavit/server/rest"
@@ -238,8 +239,12 @@ func (w *world) rows() map[string]int64 {
 // pipeline live in packages that the server does not import. Governance is real.
 func testKinds() []lineage.Kind {
 	nothing := func(context.Context, *lineage.ReadTx, *lineage.Entry) error { return nil }
+	erasable := map[string][]string{} // as the product's own Kinds say
+	for _, k := range gate.Kinds() {
+		erasable[k.Name] = k.Erasable
+	}
 	kind := func(name string, project func(*lineage.WriteTx, *lineage.Entry) error) lineage.Kind {
-		return lineage.Kind{Name: name, Check: nothing, Project: func(_ context.Context, w *lineage.WriteTx, e *lineage.Entry) error {
+		return lineage.Kind{Name: name, Check: nothing, Erasable: erasable[name], Project: func(_ context.Context, w *lineage.WriteTx, e *lineage.Entry) error {
 			if project == nil {
 				return nil
 			}
